@@ -122,7 +122,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, JSONDecodeError):
         return f"not JSON from character {error.pos + 1} on ({error.msg}): a row is an object in braces"
     if not isinstance(error, ValidationError):
-        return str(error)
+        return "a number of more than 4,300 digits" if "integer string conversion" in str(error) else str(error)
     first = error.errors()[0]
     return ": ".join([*(f"the field {name!r}" for name in first["loc"][:1]), first["msg"].removeprefix("Value error, ")])
 

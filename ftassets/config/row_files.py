@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ftassets.config.text_lines import NotUtf8, lines_of
-from ftassets.domain.dataset.written import Written, written
+from ftassets.domain.dataset.written import SEED, Written, written
 from ftassets.domain.json_items import DamagedArray
 from ftassets.errors import InvalidInput
 
@@ -26,7 +26,7 @@ def read_rows(path: Path, source: str) -> Written:
     except NotUtf8 as error:
         raise RowsUnreadable(f"the {source} file cannot be read: {error}") from error
     try:
-        text = content.decode()
+        text = content.decode(errors="surrogateescape" if source == SEED else "strict")  # of a seed such lines are quarantined
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         refused = RowsUnreadable(f"the {source} file {path} is not UTF-8 text (line {line}, byte {error.start}): save it as UTF-8")

@@ -197,7 +197,32 @@ def conversation(messages: Any, as_read: bool = False) -> Conversation:
     """
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
         raise ValueError('"messages" is not a list')
-    return tuple(_message(message, f"message {number}", as_read) for number, message in enumerate(messages, start=1))
+    read = messages if as_read else with_call_ids(messages)
+    return tuple(_message(message, f"message {number}", as_read) for number, message in enumerate(read, start=1))
+
+
+def with_call_ids(messages: Sequence[Any]) -> list[Any]:
+    """Messages in which results of tools that name their tool only, as TRL's do, have the id of the call that they answer.
+
+    Parallel calls without ids get some; where one call waits for its result the order says which it is.
+    """
+    found = list(messages)
+    waiting: list[tuple[int, int]] = []  # place of the message and of the call in it
+    for place, message in enumerate(found):
+        calls = message.get("tool_calls") if isinstance(message, Mapping) else None
+        if isinstance(calls, list) and all(isinstance(call, Mapping) and isinstance(call.get("function"), Mapping) for call in calls):
+            waiting = [(place, number) for number in range(len(calls))]
+        if not isinstance(message, Mapping) or message.get("role") != "tool" or message.get("tool_call_id") or not message.get("name"):
+            continue
+        named = [each for each in waiting if found[each[0]]["tool_calls"][each[1]]["function"].get("name") == message["name"]]
+        if len(waiting) > 1 and named:
+            at, number = named[0]
+            call = found[at]["tool_calls"][number]
+            known = call.get("id") or f"call_{at}_{number}"
+            called = [{**each, "id": known} if each is call else each for each in found[at]["tool_calls"]]
+            found[at], found[place] = {**found[at], "tool_calls": called}, {**message, "tool_call_id": known}
+        waiting = [each for each in waiting if each not in named[:1]] if len(waiting) > 1 else waiting
+    return found
 
 
 def _message(message: Any, place: str, as_read: bool) -> Message:
@@ -272,7 +297,14 @@ def tools_text(tools: Any) -> str | None:
         return None
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
         raise ValueError('"tools" is not a list of objects')
-    return _written(tools, '"tools"', allow_nan=False)
+    return _written(list(map(_definition, tools)), '"tools"', allow_nan=False)
+
+
+def _definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool in OpenAI's form; others have the fields of `function` without that object around them."""
+    if "function" in tool or "name" not in tool:
+        return tool
+    return {"type": "function", "function": {name: value for name, value in tool.items() if name != "type"}}
 
 
 def _written(value: Any, place: str, allow_nan: bool = True) -> str:

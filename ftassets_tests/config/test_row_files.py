@@ -24,6 +24,16 @@ def test_a_byte_that_is_no_utf8_is_told_with_its_line(tmp_path: Path) -> None:
     assert raised.value.line == 3
 
 
+def test_a_line_of_the_seed_that_is_no_utf8_takes_no_other_with_it(tmp_path: Path) -> None:
+    for end in ("", "]"):
+        begin, between = ("[", ",\n") if end else ("", "")
+        parts = [begin.encode() + LINE.encode(), LINE.encode("latin-1"), LINE.replace("ä", "ü").encode() + end.encode()]
+        (tmp_path / "rows").write_bytes(between.encode().join(parts))
+        found = read_rows(tmp_path / "rows", "seed")
+        assert [row.prompt for row in found.rows] == ["ä", "ü"]
+        assert [row.reason for row in found.rejected] == ["byte 18 is not UTF-8 text: save the file as UTF-8"]
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RowsUnreadable, match="golden file .*nonesuch cannot be read: No such file"):
         read_rows(tmp_path / "nonesuch", "golden")

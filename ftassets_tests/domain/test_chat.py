@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.chat import Asked, conversation, newest_generation, next_generation, openai_messages, texts, with_texts
+from ftassets.domain.chat import Asked, conversation, newest_generation, next_generation, openai_messages, texts, tools_text, with_texts
 from ftassets.domain.dataset.rows import parse_jsonl
 from ftassets.gateway.chat import _as_read
 
@@ -72,3 +72,23 @@ def test_a_generation_of_a_space_follows_the_newest_one_that_is_there() -> None:
     assert newest_generation("e", []) == newest_generation("e", ["e", "e+last_turn#7", "other#9", "e#v1"]) == "e"
     assert newest_generation("e", ["e", "e#2", "e#10"]) == "e#10"
     assert [next_generation(name) for name in ("e", "e#2", "e#9", "model#v1")] == ["e#2", "e#3", "e#10", "model#v1#2"]
+
+
+def test_results_that_name_their_tool_have_the_ids_of_its_calls() -> None:
+    def called(*names: str, **more: str) -> dict[str, Any]:
+        return {"role": "assistant", "tool_calls": [{**more, "function": {"name": name, "arguments": "{}"}} for name in names]}
+
+    ask = {"role": "user", "content": "q"}
+    results = [{"role": "tool", "name": name, "content": name} for name in "gff"]
+    read = conversation([ask, called("f", "f", "g"), *results])
+    ids = [call.id for call in read[1].tool_calls or ()]
+    assert len(set(ids)) == 3
+    assert [message.tool_call_id for message in read[2:]] == [ids[2], ids[0], ids[1]]
+    alone = conversation([ask, called("f"), results[1]])
+    assert (alone[1].tool_calls[0].id, alone[2].tool_call_id) == (None, None)  # type: ignore[index]
+    assert conversation([ask, called("f", "g", id="x"), results[0]], as_read=True)[2].tool_call_id is None
+
+
+def test_tools_have_one_form() -> None:
+    tool = {"name": "f", "parameters": {"type": "object"}}
+    assert tools_text([tool]) == tools_text([{"type": "function", **tool}]) == tools_text([{"type": "function", "function": tool}])

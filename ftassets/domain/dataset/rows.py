@@ -152,7 +152,7 @@ def _example(row: Any, source: str) -> Example:
     asked = Asked(messages=tuple(before), tools=tools_text(turns.tools))
     name = row.get("id") or digest_of([identity(asked), answer.content])[:16]
     if not isinstance(name, str | int) or isinstance(name, bool):
-        raise ValueError("an id that is neither a string nor a number")
+        raise ValueError("an id that is neither a string nor a whole number")
     return Example(
         id=str(name),
         messages=asked.messages,

@@ -105,7 +105,7 @@ def feedback_in(record: Mapping[str, Any]) -> PersonFeedback | None:
         if lost := [name for name in ("comment", "tags") if record.get(name)]:
             raise ValueError(f"the field {lost[0]!r} comes with a rating or a correction: there is neither")
         return None
-    if rating not in (None, "") and rated(rating) is None:
+    if rating not in (None, "") and (rated(rating) is None or (rating == 1 and rating is not True)):  # 1 may be of five stars
         raise ValueError(f"the rating {str(rating)[:30]!r} is neither up nor down")
     if correction is not None and not isinstance(correction, str):
         raise ValueError("the correction is not a text")

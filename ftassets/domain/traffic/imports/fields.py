@@ -22,6 +22,7 @@ _CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
 _ERROR = re.compile(r"(?:status [0-9]{3}|[A-Za-z_][\w.]{0,79})(?=\s*(?::|\Z))")  # a code, or the name of an error before its words
 _HIDDEN = ("__REDACTED__", "redacted-by-litellm", "<fully masked due to failed mask function>")  # by OpenInference, LiteLLM and Langfuse
 _CUT = re.compile(r"\(litellm_truncated skipped \d+ chars[^)]*\)")
+_MOST = 1_000_000_000  # tokens of a call
 _NUMBER = re.compile(r"(?<![^._])\d+(?![^._])")  # a whole part of a dotted name
 _Read = TypeVar("_Read")
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
@@ -204,7 +205,7 @@ def to_imported(
     """
     for text in (*(message.content or "" for message in asked.messages), answer.text):
         if lost := text in _HIDDEN or _CUT.search(text):
-            raise ValueError(f"the log has {text if lost is True else lost[0]!r} in place of what was said")
+            raise ValueError(f"the log has {text if lost is True else lost[0]!r} in place of the text")
     messages = openai_messages(asked.messages, text_arguments=True)
     tools = json.loads(asked.tools) if asked.tools else None
     if not isinstance(row_id, str | int | float) or isinstance(row_id, bool) or row_id == "" or row_id != row_id:
@@ -282,6 +283,8 @@ def _whole(value: Any) -> int:
     number = _positive(value, "a whole number")
     if number != int(number):
         raise ValueError(f"{value!r} is not a whole number")
+    if number > _MOST:
+        raise ValueError(f"{str(value)[:20]} cannot be right")
     return int(number)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ftassets.domain.canonical import read_json, read_record
-from ftassets.domain.chat import Asked, Conversation, Message, conversation, tools_text
+from ftassets.domain.chat import Asked, Conversation, Message, conversation, tools_text, with_call_ids
 from ftassets.domain.dataset.row_shapes import holds_text
 from ftassets.domain.traffic.imports.fields import Answer, Call, loads, mapping
 from ftassets.wording import amount
@@ -86,7 +86,7 @@ def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
     else:
         raise ValueError("the request has no messages: they were not logged, or in another form")
     defined = [turn["content"] for turn in turns if _is_definition(turn)]
-    turns = [turn for turn in turns if not _is_definition(turn)]
+    turns = with_call_ids([turn for turn in turns if not _is_definition(turn)])
     before = _read({"role": "system", "content": loads(system)}, "the system instructions") if system else ()
     messages: list[Message] = []
     for number, turn in enumerate(turns, start=1):
@@ -133,7 +133,7 @@ def decoded(value: Any) -> Any:
 
 
 def _check_end(value: Any, found: Any) -> None:
-    """Raise ValueError for a text that begins as messages or a response in JSON, and is no JSON: it was cut."""
+    """Raise ValueError for a text that begins as messages or a response in JSON, but does not parse: it was cut."""
     if found is value and isinstance(value, str) and _BEGINS_MESSAGES.match(value):
         decoded(value)
 
@@ -145,7 +145,7 @@ def check_keys(value: Any) -> None:
 
 
 def check_whole(*places: Any) -> None:
-    """Raise ValueError if a request or a response of OpenAI's Responses API goes on with turns or instructions that are not in it."""
+    """Raise ValueError if turns or instructions of OpenAI's Responses API are not in the record of a request or a response."""
     for place in map(mapping, places):
         for name in _ELSEWHERE:
             if place.get(name) and (name != "prompt" or isinstance(place[name], Mapping)):
@@ -301,16 +301,16 @@ def _only(value: Any, names: Collection[str]) -> str | None:
 
 
 def _tools(tools: Any) -> Any:
-    """Definitions in OpenAI's form; others have the fields of `function` without that object around them."""
+    """Definitions, each as an object."""
     found = loads(tools)
     return [_tool(loads(tool)) for tool in found] if isinstance(found, list) else found
 
 
 def _tool(tool: Any) -> Any:
+    """A definition with Anthropic's name for its parameters as the others have it."""
     if not isinstance(tool, Mapping) or "name" not in tool:
         return tool
-    names = {"input_schema": "parameters"}
-    return {"type": "function", "function": {names.get(name, name): value for name, value in tool.items() if name != "type"}}
+    return {{"input_schema": "parameters"}.get(name, name): value for name, value in tool.items()}
 
 
 def _read(message: Mapping[str, Any], place: str) -> Conversation:
@@ -322,7 +322,7 @@ def _read(message: Mapping[str, Any], place: str) -> Conversation:
 
 
 def _turns(message: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
-    """One message as those of OpenAI's form: text, calls and results are a message each; reasoning is none."""
+    """One message as those of OpenAI's form: text, calls and results are a message each, reasoning is left out."""
     if _is_reasoning(message):
         return
     if message.get("type") in _CALL + _RESULT:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ftassets.domain.traffic.imports.fields import PersonFeedback
+from ftassets.domain.traffic.imports.fields import Call, PersonFeedback
 
 # words of the names under which tools keep a rating: the tools leave the name to their users
 _APPROVES = {
@@ -13,6 +13,13 @@ _APPROVES = {
     "quality", "rating", "satisfaction", "satisfied", "thumb", "thumbs", "up", "upvote", "useful", "vote",
 }  # fmt: skip
 _DISAPPROVES = {"bad", "dislike", "disliked", "down", "downvote", "incorrect", "rejected", "unhelpful", "wrong"}
+_NOT = {"not", "never", "no", "non", "isnt", "wasnt"}
+_SCALES = {"csat", "quality", "rating", "satisfaction", "star", "stars"}  # words of what often has five steps, of which 1 is the worst
+_NEUTRAL = {  # words of a name that do not turn it round
+    "a", "ai", "annotation", "annotator", "answer", "assistant", "binary", "bot", "by", "chat", "click", "customer", "end", "evaluation",
+    "feedback", "from", "given", "human", "in", "is", "label", "llm", "message", "model", "of", "output", "people", "person", "response",
+    "result", "review", "reviewer", "score", "sentiment", "the", "this", "user", "users", "value", "was", "widget",
+}  # fmt: skip
 _EXPECTS = {"answer", "completion", "correction", "expected", "ground", "ideal", "output", "reference", "response", "truth"}
 _AROUND = {  # what an answer is judged by, and not the answer
     "citation", "citations", "context", "contexts", "criteria", "document", "documents", "docs", "fact", "facts", "guideline", "guidelines",
@@ -20,29 +27,16 @@ _AROUND = {  # what an answer is judged by, and not the answer
 }  # fmt: skip
 _UP = {"up", "yes", "true", "good", "correct", "positive", "like", "liked", "accepted", "approved", "helpful", "pass", "1", "👍"}
 _DOWN = {
-    "down",
-    "no",
-    "false",
-    "bad",
-    "incorrect",
-    "wrong",
-    "negative",
-    "dislike",
-    "disliked",
-    "rejected",
-    "unhelpful",
-    "fail",
-    "0",
-    "-1",
-    "👎",
-}
-
-
+    "down", "no", "false", "bad", "incorrect", "wrong", "negative", "dislike", "disliked", "rejected", "unhelpful", "fail", "0", "-1", "👎",
+}  # fmt: skip
 _PEOPLE = {  # words of names that only people's feedback has, where a tool does not say who gave it
     "annotator", "csat", "customer", "dislike", "disliked", "downvote", "feedback", "human", "like", "liked", "person", "people", "rating",
     "reviewer", "satisfaction", "satisfied", "star", "stars", "thumb", "thumbs", "upvote", "user", "users", "vote",
 }  # fmt: skip
 _CORRECTS = {"correction", "corrected", "expected", "ideal", "truth"}  # words of names whose text is an expected answer
+
+
+_TONES = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")  # of the skin of a thumb
 
 
 class Opinion(NamedTuple):
@@ -68,7 +62,7 @@ def feedback_of(opinions: Iterable[Opinion]) -> PersonFeedback | None:
     for opinion in sorted(opinions, key=lambda each: each.at or 0.0):
         words = _words(opinion.name)
         if opinion.expected:
-            correction = _text(opinion.value) if words & _EXPECTS and not words & _AROUND else None
+            correction = _answer(opinion.value) if words & _EXPECTS and not words & _AROUND else None
             if correction is None:
                 raise ValueError(f"the expectation {opinion.name!r} is not an expected answer")
         elif opinion.value is not None or not _text(opinion.comment):
@@ -120,22 +114,37 @@ def _words(name: str) -> set[str]:
 def rated(value: Any) -> str | None:
     """`up` or `down` of a value that means one of them; None for any other, such as a 3 of 5."""
     whole = isinstance(value, float) and value.is_integer()
-    text = re.sub(r"^thumbs?[_\- ]*", "", str(int(value) if whole else value).strip().lower())
+    text = _TONES.sub("", re.sub(r"^thumbs?[_\- ]*", "", str(int(value) if whole else value).strip().lower()))
     return "up" if text in _UP else "down" if text in _DOWN else None
 
 
 def _rating(words: set[str], opinion: Opinion) -> str:
     found = rated(opinion.value)
-    against, approves = words & _DISAPPROVES, words & _APPROVES
+    what = f"the feedback {opinion.name!r} with the value {str(opinion.value)[:30]!r}"
+    against, approves, negated = words & _DISAPPROVES, words & _APPROVES, words & _NOT
     if found is None or not (against or approves):
-        raise ValueError(f"the feedback {opinion.name!r} with the value {str(opinion.value)[:30]!r} is neither a thumb up nor a thumb down")
+        raise ValueError(f"{what} is neither a thumb up nor a thumb down")
     # a flag such as thumbs_down is true for a thumb down; a word such as "down" means itself
-    flag = isinstance(opinion.value, bool | int | float) or str(opinion.value).lower() in ("true", "false", "yes", "no")
-    return {"up": "down", "down": "up"}[found] if against and flag else found
+    number = isinstance(opinion.value, int | float) and not isinstance(opinion.value, bool)
+    if not (number or isinstance(opinion.value, bool) or str(opinion.value).lower() in ("true", "false", "yes", "no")):
+        return found
+    if unknown := sorted(words - _APPROVES - _DISAPPROVES - _NEUTRAL - _NOT - _SCALES):
+        raise ValueError(f"{what} may mean the contrary: nothing here knows what {unknown[0]!r} in its name means")
+    if negated and against:
+        raise ValueError(f"{what} may mean the contrary: its name denies twice")
+    if number and opinion.value == 1 and words & _SCALES:
+        raise ValueError(f"{what} may be the lowest of five steps: write true or up")
+    return {"up": "down", "down": "up"}[found] if against or negated else found
+
+
+def _answer(value: Any) -> str | Call | None:
+    """An expected answer, a text, a call or a JSON object; None for what is neither, such as a list of facts."""
+    if isinstance(value, dict) and value.keys() == {"name", "arguments"} and isinstance(value["arguments"], dict):
+        return Call(str(value["name"]), value["arguments"])
+    return _text(value)
 
 
 def _text(value: Any) -> str | None:
-    """An expected answer, a text or a JSON object; None for what is neither, such as a list of facts."""
     if isinstance(value, str):
         return value if value.strip() else None
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else None

@@ -375,7 +375,7 @@ def test_a_row_of_litellm_has_its_messages_in_the_request_that_the_proxy_got(not
 @pytest.mark.parametrize("text", ["__REDACTED__", "redacted-by-litellm", "a... (litellm_truncated skipped 2000 chars) ...b"])
 def test_what_a_log_hides_or_cuts_is_no_traffic(text: str) -> None:
     for record in ({**LITELLM, "messages": [{"role": "user", "content": text}]}, {**LITELLM, "response": text}):
-        assert "in place of what was said" in bad(record, "litellm")
+        assert "in place of the text" in bad(record, "litellm")
 
 
 def test_a_span_that_lost_a_part_is_refused() -> None:
@@ -529,6 +529,8 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
         ("chat", {**CHAT, "latency_ms": 1e15}, "the duration 1000000000000000 ms cannot be right"),
         ("chat", {**CHAT, "error": "boom"}, "an answer and the field 'error'"),
         ("chat", {**CHAT, "rating": 3}, "the rating '3' is neither up nor down"),
+        ("chat", {**CHAT, "rating": 1}, "the rating '1' is neither up nor down"),
+        ("chat", {**CHAT, "usage": {"prompt_tokens": 1e300}}, "prompt_tokens: 1e+300 cannot be right"),
         ("chat", {**CHAT, "score": 0.2}, "the field 'score'"),
         ("chat", {**CHAT, "weight": 0}, "the field 'weight'"),
         ("chat", {**CHAT, "system_prompt": "Be brief."}, "the field 'system_prompt'"),
