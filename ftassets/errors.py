@@ -26,6 +26,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - EvalReportMissing: The loop has not made that many evaluation reports yet.
   - EvaluationFailed: The evaluation process ended without all outputs of its job.
     - EvaluationKilled: The evaluation process was killed from outside; one retry makes sense.
+  - GatewayStops: The gateway is stopped, and the time that requests have to end is over.
   - HostError: A model server could not be started or did not become ready; the message says why.
   - InvalidInput (also ValueError): An argument, a file or a setting cannot be used; the message says what to change.
     - ConfigurationError: An environment variable or a loop file is missing or wrong; the message names it.

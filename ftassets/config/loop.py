@@ -501,6 +501,14 @@ class Rollout(Strict):
         return max(2 * self.interval, 30.0)
 
 
+class Serving(Strict):
+    """How long the gateway waits for the model server. Time in which a client does not read is not counted."""
+
+    first_token: Seconds = Field(timedelta(minutes=2).total_seconds(), description="Longest time to the first token of a streamed answer.")
+    idle: Seconds = Field(timedelta(minutes=1).total_seconds(), description="Longest time between two tokens of a streamed answer.")
+    total: Seconds = Field(timedelta(minutes=10).total_seconds(), description="Longest time for an answer, streamed or not.")
+
+
 class LlmJudgeSettings(Strict):
     """A model that scores answers, behind any OpenAI-compatible endpoint."""
 
@@ -694,6 +702,7 @@ class LoopConfig(Strict):
     release: Release = Field(Release(), description="Validity of releases, and the people who approve and override.")
     retrain_on: RetrainOn = Field(RetrainOn(), description="What starts a retrain and what holds it back.")
     rollout: Rollout = Field(Rollout(), description="How a release takes over traffic.")
+    serving: Serving = Field(Serving(), description="How long the gateway waits for the model server.")
     monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
     traffic: TrafficSettings = Field(TrafficSettings(), description="How long requests stay in the traffic log.")
     notify: Notify = Field(Notify(), description="Where alerts go.")

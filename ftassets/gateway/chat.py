@@ -19,20 +19,21 @@ from ftassets.domain.traffic.exchange import hashed_user, keyed_user, stored_req
 from ftassets.gateway.call import Call
 from ftassets.gateway.chat_fields import check_names, treat
 from ftassets.gateway.chat_request import ChatRequest
-from ftassets.gateway.client_watch import ClientGone, ClientWatch
+from ftassets.gateway.client_watch import ClientGone, ClientWatch, GatewayStops
 from ftassets.gateway.context import TOKEN_BYTES, Context
 from ftassets.gateway.idempotency import LONGEST_KEY, Answers, Claim, Kept
 from ftassets.gateway.model_hosts.base import MODEL_NAME
+from ftassets.gateway.patience import Patience
 from ftassets.gateway.problems import CLIENT_GONE, Problem, parse, read_body
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
-from ftassets.gateway.relay import Relay, engine_problem, read_whole
+from ftassets.gateway.relay import Relay, engine_problem, read_whole, stopping
 from ftassets.gateway.router import Route, Router, Unavailable
 from ftassets.wording import amount
 
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 _WAIT = re.compile(r"[\w ,:-]{1,40}", re.ASCII)  # seconds, or a date
-TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)  # the rest is the loop's
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,6 @@ class Chat:
         session: aiohttp.ClientSession,
         context: Context,
         salt: str,
-        timeout: aiohttp.ClientTimeout = TIMEOUT,
     ) -> None:
         self._router = router
         self._recorder = recorder
@@ -67,7 +67,7 @@ class Chat:
         self._session = session
         self._context = context
         self._salt = salt
-        self._timeout = timeout
+        self._watches: set[ClientWatch] = set()
         self._answers = Answers()
 
     async def complete(self, request: Request) -> Response | Relay:
@@ -94,6 +94,13 @@ class Chat:
         except BaseException:
             found.drop()
             raise
+
+    def stop(self) -> int:
+        """End all answers that are under way, as the gateway stops; their number."""
+        cut = list(self._watches)
+        for watch in cut:
+            watch.stop()
+        return len(cut)
 
     async def _answer(self, request: Request, asked: _Asked, claim: Claim | None) -> Response | Relay:
         """Raises Problem; an answer is kept by the claim."""
@@ -127,19 +134,27 @@ class Chat:
         self._router.fleet.enter(route.version)
         leave = True
         try:
+            patience = Patience(self._router.loops[ask.model].serving, bool(ask.stream))
             body = await self._payload(call, asked, self._router.loops[ask.model], route)
             try:
-                async with ClientWatch(request.receive):  # the engine's work ends with its connection
-                    reply = await self._ask(route, body)
-                    answer = None if ask.stream else await read_whole(call, reply)
+                async with ClientWatch(request.receive, self._watches):  # the engine's work ends with its connection
+                    reply = await patience.wait(self._ask(route, body), answering=False)
+                    answer = None if ask.stream else await read_whole(call, reply, patience)
             except ClientGone as error:
                 raise await self._failed(call, Problem(CLIENT_GONE, str(error), "client_gone")) from error
+            except GatewayStops as error:  # no fault of the version, and nobody got an answer
+                await self._record(call, CLIENT_GONE, str(error))
+                raise stopping() from error
+            except TimeoutError as error:
+                raise await self._failed(call, engine_problem(error)) from error
             except Problem as problem:
                 raise await self._failed(call, problem) from problem
             if answer is None:
                 leave = False  # the relay does, when the stream has ended
                 usage = bool(ask.stream_options and ask.stream_options.include_usage)
-                return Relay(call, reply, usage, claim, self._record, lambda: self._router.fleet.leave(route.version))
+                return Relay(
+                    call, reply, patience, usage, claim, self._watches, self._record, lambda: self._router.fleet.leave(route.version)
+                )
             await self._record(call, 200)
             whole, headers = to_json({**answer, "id": call.id, "model": call.loop}), {**call.headers, "content-type": "application/json"}
             if claim:
@@ -200,7 +215,7 @@ class Chat:
                 f"{route.url}/v1/chat/completions",
                 data=body,
                 headers={"content-type": "application/json"},
-                timeout=self._timeout,
+                timeout=_TIMEOUT,
                 allow_redirects=False,
             )
         except (TimeoutError, aiohttp.ClientError) as error:

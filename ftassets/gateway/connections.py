@@ -10,6 +10,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -32,7 +33,7 @@ class Limits:
     head_bytes: int = 65_536
     write: float = 30.0  # in which a peer that owes us reading must take something
     keep_alive: int = 75  # of a connection without a request: longer than clients and proxies keep theirs, or they meet a closing one
-    drain: int = 30  # that requests have to end when the gateway stops
+    drain: float = 20.0  # that requests have to end when the gateway stops
 
 
 class Peers:
@@ -186,7 +187,7 @@ def configured(app: ASGIApp, limits: Limits) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_keep_alive=limits.keep_alive,
-        timeout_graceful_shutdown=limits.drain,
+        timeout_graceful_shutdown=ceil(limits.drain) + 5,  # what is cut then is written down
     )
 
 

@@ -51,8 +51,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "no_production_version": (503, "The loop has no version in production yet."),
     "version_unavailable": (503, "The version that should answer is starting, or its files are damaged."),
     "not_recorded": (503, "The traffic log cannot be written. An answer that is not on record is not given."),
+    "gateway_stopping": (503, "The gateway is stopped, and the answer was not whole in time. The same request may succeed later."),
     "no_model_server": (503, "The version's model server could not be started, or did not answer in time."),
-    "engine_timeout": (504, "The model server took longer than 120 s."),
+    "engine_timeout": (504, "The model server took longer than the loop's `serving` allows."),
 }
 _BODY = ("invalid_json", "request_too_large", "invalid_request", "unsupported_media_type")
 _EVERYWHERE = (  # of every path; the first four before there is a request
@@ -64,7 +65,7 @@ _CHAT = (
     *_BODY, "idempotency_key_reused", "client_gone",
     "unknown_parameter", "unsupported_parameter", "unsupported_value",
     "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
-    "no_production_version", "version_unavailable", "not_recorded",
+    "no_production_version", "version_unavailable", "not_recorded", "gateway_stopping",
 )  # fmt: skip
 _CHANGE = (*_BODY, "no_token", "unknown_loop", "not_possible")
 _ABOUT_PUBLIC = (

@@ -1,6 +1,7 @@
 """The engine's answer on its way to the client: whole, or chunk by chunk with its end held back until the row is durable."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -8,8 +9,9 @@ from pydantic_core import from_json, to_json
 from starlette.types import Receive, Scope, Send
 
 from ftassets.gateway.call import Call
-from ftassets.gateway.client_watch import ClientGone, ClientWatch
+from ftassets.gateway.client_watch import ClientGone, ClientWatch, GatewayStops
 from ftassets.gateway.idempotency import Claim
+from ftassets.gateway.patience import Patience
 from ftassets.gateway.problems import CLIENT_GONE, Problem
 from ftassets.gateway.sse import Events, event
 
@@ -21,16 +23,20 @@ class Relay:
         self,
         call: Call,
         reply: aiohttp.ClientResponse,
+        patience: Patience,
         wants_usage: bool,
         claim: Claim | None,
+        watches: set[ClientWatch],
         record: Callable[[Call, int, str | None], Awaitable[None]],
         ended: Callable[[], None],
     ) -> None:
         """`record` writes the row, with status and error; `ended` is called when the stream is over, whatever became of it."""
+        self._watches = watches
         self._record = record
         self._ended = ended
         self._call = call
         self._reply = reply
+        self._patience = patience
         self._wants_usage = wants_usage
         self._claim = claim
         self._sent: list[bytes] = []  # for the claim
@@ -40,11 +46,15 @@ class Relay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self._call
         try:
-            async with ClientWatch(receive):
+            async with ClientWatch(receive, self._watches):
                 problem = await self._pump(send)
             await self._end(send, problem)
         except ClientGone as error:
             await self._record(call, CLIENT_GONE, str(error))
+        except GatewayStops as error:
+            with suppress(Problem):
+                await self._record(call, CLIENT_GONE, str(error))
+            await send({"type": "http.response.body", "body": event(to_json(stopping().body())), "more_body": False})
         finally:
             if self._claim:
                 self._claim.drop()
@@ -68,7 +78,7 @@ class Relay:
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         events = Events()
         try:
-            async for chunk in self._reply.content.iter_any():
+            while chunk := await self._patience.wait(self._reply.content.readany(), self._call.first_token_ms is not None):
                 for data in events.feed(chunk):
                     if problem := await self._pass_on(data, send):
                         return problem
@@ -107,11 +117,16 @@ class Relay:
         return None
 
 
-async def read_whole(call: Call, reply: aiohttp.ClientResponse) -> dict[str, Any]:
+def stopping() -> Problem:
+    """What a client gets whose answer is cut because the gateway stops."""
+    return Problem(503, "the gateway stops: ask again", "gateway_stopping", retry_after=5)
+
+
+async def read_whole(call: Call, reply: aiohttp.ClientResponse, patience: Patience) -> dict[str, Any]:
     """The engine's whole answer, of which the call takes note. Raises Problem."""
     try:
         async with reply:
-            answer: dict[str, Any] = from_json(await reply.read())
+            answer: dict[str, Any] = from_json(await patience.wait(reply.read(), answering=False))
         choice = answer["choices"][0]
         message = dict(choice["message"])
         call.cut = choice.get("finish_reason") == "length"
@@ -127,6 +142,6 @@ async def read_whole(call: Call, reply: aiohttp.ClientResponse) -> dict[str, Any
 def engine_problem(error: Exception) -> Problem:
     """The problem of an engine that does not answer, or stops in the middle of an answer."""
     if isinstance(error, TimeoutError):
-        return Problem(504, "the model server took too long", "engine_timeout")
+        return Problem(504, "the model server took too long", "engine_timeout", detail=str(error))
     detail = f"{type(error).__name__}: {error}"
     return Problem(502, "the model server cannot be reached or broke off", "engine_unreachable", detail=detail)

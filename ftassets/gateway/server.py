@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -31,6 +32,9 @@ from ftassets.gateway.model_hosts.external import Hosts
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import PATIENCE, Recorder
 from ftassets.gateway.router import Router
+from ftassets.wording import amount
+
+log = logging.getLogger(__name__)
 
 _LIMITS = Limits()
 _ADMIN_LIMITS = Limits(connections=200)
@@ -98,7 +102,9 @@ async def serve(
                 await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
                 for server in servers:
                     server.should_exit = True
+                patience = asyncio.get_running_loop().call_later(limits.drain, _cut, chat, limits.drain)
                 await asyncio.gather(*listeners)
+                patience.cancel()
                 for task in background:
                     if task.done():
                         task.result()  # a background task only ends by an error nobody foresaw: say it and let supervisord start again
@@ -114,6 +120,12 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # two servers share this process, so it handles signals itself
+
+
+def _cut(chat: Chat, seconds: float) -> None:
+    if number := chat.stop():
+        cut = amount(number, "answer was", "answers were")
+        log.warning("stopping: %s not whole after %g s and cut; the traffic log has their rows", cut, seconds)
 
 
 def _hosts(sock: socket.socket) -> frozenset[str] | None:

@@ -44,6 +44,7 @@ from ftassets.wording import amount
 MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
+GATEWAY_SECONDS = 28  # its requests have 20 s to end, and the rows of those that do not are written
 HAND_BACK_SECONDS = 60.0
 CHECK_SECONDS = 15.0  # between two looks at what runs
 LOST_SECONDS = 40.0  # for which Dagster must not reach the code server before it is started again
@@ -396,7 +397,7 @@ def _write_conf(home: Home, ports: Ports, code: CodeLocation | None, bind: str) 
     if socket_folder.stat().st_uid != os.getuid():
         raise UpFailed(f"{socket_folder} belongs to another user: remove it or set XDG_RUNTIME_DIR")
     serve = ["-m", "ftassets.gateway", "--host", bind, "--port", str(ports.gateway), "--admin-port", str(ports.admin)]
-    programs = {"gateway": program("gateway", serve)}
+    programs = {"gateway": program("gateway", serve, stopwaitsecs=GATEWAY_SECONDS)}
     if code:
         location = {"host": "127.0.0.1", "port": ports.code, "location_name": code.name}
         (processes / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # JSON is YAML
