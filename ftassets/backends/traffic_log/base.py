@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes, UserFailures
-from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed
+from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed, added_up
 from ftassets.domain.traffic.retention import DayOfTraffic, day_of
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
@@ -162,9 +162,9 @@ class TrafficLog(ABC):
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         """Exchanges since then that have feedback, oldest first, each once."""
 
-    @abstractmethod
     def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
         """What the feedback on each of these exchanges that has any adds up to, see `added_up`."""
+        return added_up(event for events in self.feedback_events(request_ids).values() for event in events)
 
     def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
         """The exchanges of `with_feedback`, each with what its feedback adds up to."""

@@ -29,7 +29,6 @@ from ftassets.backends.traffic_log.base import (
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
-from ftassets.domain.traffic.feedback import added_up
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 SCHEMA_VERSION = 7
@@ -137,7 +136,17 @@ ORDER BY stored_at, number LIMIT {PAGE}"""
 # the correction of an answer, as `added_up` finds it
 _CORRECTION = """
     SELECT n.correction FROM traffic_feedback n WHERE n.request_id = f.request_id AND n.correction <> '' {and_when}
-    ORDER BY n.at DESC, n.correction COLLATE "C" LIMIT 1
+    ORDER BY n.at DESC, n.number DESC LIMIT 1
+"""
+# the last thumb of each answer, and whether it has a correction, as `added_up` finds them
+_SAID = """
+    SELECT request_id, max(rating) FILTER (WHERE place = 1) AS thumb, coalesce(bool_or(correction <> ''), false) AS corrected FROM (
+        SELECT request_id, correction, CASE WHEN rating IN ('up', 'down') THEN rating END AS rating, row_number() OVER (
+            PARTITION BY request_id, rating IN ('up', 'down') ORDER BY at DESC, number DESC
+        ) AS place
+        FROM traffic_feedback WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
+        AND asked_at < CAST(:until AS double precision)
+    ) events GROUP BY request_id
 """
 _WITH_FEEDBACK = f"""
 SELECT f.asked_at, e.number, {_SELECTED} FROM (
@@ -149,27 +158,14 @@ SELECT {_SELECTED} FROM traffic_exchange e
 WHERE e.loop = coalesce(CAST(:loop AS text), e.loop) AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
 _DERIVED = """
 SELECT e.id FROM traffic_exchange e, json_array_elements_text(CAST(:names AS json)) begin WHERE starts_with(e.id, begin)"""
-_FEEDBACK_ON = """
-SELECT request_id, at, rating, correction, comment, tags FROM traffic_feedback
-WHERE request_id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
-_FEEDBACK_COUNTS = """
-SELECT count(*), count(*) FILTER (WHERE down >= coalesce(up, down)), count(corrected) FROM (
-    SELECT max(at) FILTER (WHERE rating = 'down') AS down, max(at) FILTER (WHERE rating = 'up') AS up,
-        max(at) FILTER (WHERE correction <> '') AS corrected
-    FROM traffic_feedback
-    WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
-    AND asked_at < CAST(:until AS double precision) GROUP BY request_id
-) f"""
-_FEEDBACK_BY_USER = """
+_FEEDBACK_COUNTS = f"""
+SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_SAID}) said"""
+_FEEDBACK_BY_USER = f"""
 SELECT count(*), coalesce(sum(liked), 0), count(*), coalesce(sum(uncorrected), 0) FROM (
-    SELECT avg(CASE WHEN down IS NULL OR down < up THEN 1.0 ELSE 0.0 END) AS liked,
-        avg(CASE WHEN corrected IS NULL THEN 1.0 ELSE 0.0 END) AS uncorrected
-    FROM (
-        SELECT request_id, max(at) FILTER (WHERE rating = 'down') AS down,
-            max(at) FILTER (WHERE rating = 'up') AS up, max(at) FILTER (WHERE correction <> '') AS corrected
-        FROM traffic_feedback WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
-        AND asked_at < CAST(:until AS double precision) GROUP BY request_id
-    ) rated JOIN traffic_exchange e ON e.id = rated.request_id GROUP BY CASE e."user" WHEN '' THEN e.id ELSE e."user" END, e."user" = ''
+    SELECT avg(CASE WHEN thumb IS DISTINCT FROM 'down' THEN 1.0 ELSE 0.0 END) AS liked,
+        avg(CASE WHEN corrected THEN 0.0 ELSE 1.0 END) AS uncorrected
+    FROM ({_SAID}) rated JOIN traffic_exchange e ON e.id = rated.request_id
+    GROUP BY CASE e."user" WHEN '' THEN e.id ELSE e."user" END, e."user" = ''
 ) users"""
 _OUTCOMES_BY_USER = f"""
 SELECT count(answered), coalesce(sum(answered), 0), count(formed), coalesce(sum(formed), 0) FROM (
@@ -341,10 +337,6 @@ class PostgresTrafficLog(TrafficLog):
 
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         return (Exchange(*row) for row in self._pages(_WITH_FEEDBACK, since, loop=loop))
-
-    def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
-        rows = self._run(_FEEDBACK_ON, names=_to_json(list(map(_escaped, request_ids))))
-        return added_up(Feedback(*row) for row in rows)
 
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         return FeedbackCounts(*self._run(_FEEDBACK_COUNTS, loop=loop, version=version, since=since, until=until)[0])

@@ -33,7 +33,6 @@ from ftassets.backends.traffic_log.base import (
     storable,
 )
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
-from ftassets.domain.traffic.feedback import added_up
 from ftassets.durable import prove_writable
 
 BUSY_SECONDS = 30.0
@@ -117,7 +116,16 @@ _JUDGED = f"({_FAILED} OR (status = {ANSWERED} AND well_formed = 1))"
 # the correction of an answer, as `added_up` finds it
 _CORRECTION = """
     SELECT n.correction FROM feedback n WHERE n.request_id = f.request_id AND n.correction <> '' {and_when}
-    ORDER BY n.at DESC, n.correction LIMIT 1
+    ORDER BY n.at DESC, n.number DESC LIMIT 1
+"""
+# the last thumb of each answer, and whether it has a correction, as `added_up` finds them
+_SAID = """
+    SELECT request_id, max(rating) FILTER (WHERE place = 1) AS thumb, max(correction <> '') AS corrected FROM (
+        SELECT request_id, correction, CASE WHEN rating IN ('up', 'down') THEN rating END AS rating, row_number() OVER (
+            PARTITION BY request_id, rating IN ('up', 'down') ORDER BY at DESC, number DESC
+        ) AS place
+        FROM feedback INDEXED BY feedback_by_answer WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ?
+    ) GROUP BY request_id
 """
 
 
@@ -299,32 +307,18 @@ class SqliteTrafficLog(TrafficLog):
         )
         return iter([_exchange(row) for row in rows])
 
-    def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
-        rows = self._among("SELECT request_id, at, rating, correction, comment, tags FROM feedback WHERE request_id IN", request_ids)
-        return added_up(Feedback(*row) for row in rows)
-
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         found = self._connection().execute(
-            """SELECT count(*), count(*) FILTER (WHERE down >= coalesce(up, down)), count(corrected) FROM (
-                SELECT max(at) FILTER (WHERE rating = 'down') AS down, max(at) FILTER (WHERE rating = 'up') AS up,
-                    max(at) FILTER (WHERE correction <> '') AS corrected
-                FROM feedback INDEXED BY feedback_by_answer WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ?
-                GROUP BY request_id
-            )""",
+            f"SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_SAID})",
             (loop, since, until, version),
         )
         return FeedbackCounts(*found.fetchone())
 
     def feedback_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
         found = self._connection().execute(
-            """SELECT count(*), total(liked), count(*), total(uncorrected) FROM (
-                SELECT avg(down IS NULL OR down < up) AS liked, avg(corrected IS NULL) AS uncorrected FROM (
-                    SELECT request_id, max(at) FILTER (WHERE rating = 'down') AS down,
-                        coalesce(max(at) FILTER (WHERE rating = 'up'), -1e308) AS up,
-                        max(at) FILTER (WHERE correction <> '') AS corrected
-                    FROM feedback INDEXED BY feedback_by_answer
-                    WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ? GROUP BY request_id
-                ) JOIN exchange ON id = request_id GROUP BY CASE user WHEN '' THEN id ELSE user END, user = ''
+            f"""SELECT count(*), total(liked), count(*), total(uncorrected) FROM (
+                SELECT avg(thumb IS NOT 'down') AS liked, avg(NOT coalesce(corrected, 0)) AS uncorrected
+                FROM ({_SAID}) JOIN exchange ON id = request_id GROUP BY CASE user WHEN '' THEN id ELSE user END, user = ''
             )""",
             (loop, since, until, version),
         )

@@ -63,9 +63,10 @@ def describe(report: ImportReport) -> list[str]:
         why = "cut at the token limit, stopped by a filter or refused by the model"
         lines.append(f"{amount(report.stopped, 'answer')} {why}: not counted as well formed")
     if report.assessed:
-        lines.append(f"{amount(report.assessed, 'score')} or annotations by people have their answer in these files or in the log")
+        has = amount(report.assessed, "score or annotation by people has its", "scores or annotations by people have their")
+        lines.append(f"{has} answer in these files or in the log")
     if report.feedback:
-        lines.append(f"{report.feedback} pieces of feedback are new")
+        lines.append(f"{amount(report.feedback, 'piece of feedback is', 'pieces of feedback are')} new")
     lines += [f"not read: {name}, {amount(count, 'time')}" for name, count in report.left_out.most_common(20)]
     if len(report.left_out) > 20:
         lines.append(f"not read: {len(report.left_out) - 20} more names, which --json lists")

@@ -85,8 +85,8 @@ _SAID = [field.name for field in fields(Feedback) if field.name not in ("request
 def added_up(events: Iterable[Feedback]) -> dict[str, Feedback]:
     """What the events on each answer add up to, by its id: of each field the newest text, and the time of the newest event.
 
-    Events may come in any order and more than once. Of different texts given at one moment the first in the order of the alphabet counts:
-    a thumb down before a thumb up.
+    Events of one answer come in the order in which they were stored: of texts given at one time the one that was stored last counts.
+    Imports of tools that keep no times of feedback give all feedback on an answer the time of the answer.
     """
     newest: dict[str, float] = {}
     found: dict[str, dict[str, tuple[float, str]]] = {}
@@ -94,9 +94,8 @@ def added_up(events: Iterable[Feedback]) -> dict[str, Feedback]:
         newest[event.request_id] = max(event.at, newest.get(event.request_id, event.at))
         known = found.setdefault(event.request_id, {})
         for name in _SAID:
-            if text := getattr(event, name):
-                at, other = known.get(name, (event.at, text))
-                known[name] = (event.at, text) if event.at > at else (at, min(text, other) if event.at == at else other)
+            if (text := getattr(event, name)) and event.at >= known.get(name, (event.at, text))[0]:
+                known[name] = (event.at, text)
     return {
         answer: Feedback(answer, newest[answer], **{name: said[name][1] if name in said else None for name in _SAID})
         for answer, said in found.items()

@@ -103,7 +103,7 @@ class _Reference:
 
     def __init__(self, rows: list[Exchange], feedback: list[Feedback]) -> None:
         self.rows = sorted(rows, key=lambda row: row.at)  # a stable sort: rows of one time in the order of their arrival
-        self.said = added_up(feedback)
+        self.said = added_up(dict.fromkeys(feedback))  # what is repeated is stored once
         self.events = feedback
 
     def window(self, since: float, until: float, version: str | None = None, answered: bool = False) -> list[Exchange]:
@@ -116,7 +116,7 @@ class _Reference:
 
     def corrected(self, known: int, rows: list[Exchange]) -> set[str]:
         """Ids of the rows with another correction than the first `known` pieces of feedback gave."""
-        before, new = added_up(self.events[:known]), {each.request_id for each in self.events[known:] if each.correction}
+        before, new = added_up(dict.fromkeys(self.events[:known])), {each.request_id for each in self.events[known:] if each.correction}
         return {
             each.request_id
             for each in self.feedback(rows)
@@ -420,13 +420,19 @@ class TrafficLogContract:
         log.append(rows)
         assert [each.exchange for each in log.arrivals("voice")] == rows
 
-    def test_of_feedback_given_at_one_moment_the_thumb_down_counts(self, log: TrafficLog) -> None:
+    def test_of_feedback_of_one_time_what_is_stored_last_counts_and_a_repeat_is_not_stored(self, log: TrafficLog) -> None:
+        """As that of tools which keep no times, which has the time of the answer."""
         log.append([exchange(1), exchange(2)])
-        for answer, ratings in (("voice-1", ["up", "down"]), ("voice-2", ["down", "up"])):
-            for rating in ratings:
-                log.add_feedback(Feedback(answer, 5.0, rating, None))
-        assert [r.feedback.rating for r in log.reviewed("voice")] == ["down", "down"]
-        assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 2, 0)
+        first = [Feedback("voice-1", 5.0, "down", "x", "b", "c"), Feedback("voice-2", 5.0, "up", None)]
+        second = [Feedback("voice-1", 5.0, "up", "y", "a", "d"), Feedback("voice-2", 5.0, "down", "a")]
+        assert all([log.add_feedback(feedback) for feedback in first])
+        mark = moment(log)
+        assert all([log.add_feedback(feedback) for feedback in second])
+        assert not any([log.add_feedback(feedback) for feedback in first])
+        assert [r.feedback for r in log.reviewed("voice")] == second
+        assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 1, 2)
+        assert log.feedback_by_user("voice", "v1", 0.0, 9.0)[0] == ByUser(1, 0.5)
+        assert log.corrected("voice", mark).keys() == {"voice-1", "voice-2"}
 
     def test_a_batch_lands_whole_or_not_at_all(self, log: TrafficLog) -> None:
         with pytest.raises(Exception, match="(?i)not.null"):

@@ -116,6 +116,18 @@ def test_what_people_said_comes_along_and_an_answer_that_was_cut_is_counted(log:
     assert (report.stored, report.feedback) == (0, 0)
 
 
+def test_feedback_that_changed_in_the_tool_counts_and_an_older_file_changes_nothing(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    older, newer = tmp_path / "older.jsonl", tmp_path / "newer.jsonl"
+    older.write_text(chat(1, at=AT, rating="down", correction="first try", comment="b"))
+    newer.write_text(chat(1, at=AT, rating="up", correction="second", comment="c"))
+    texts = loop_config("voice", task={"type": "text", "system_prompt": "s"})
+    reports = [take(log, texts, [path]) for path in (older, newer, older)]
+    assert [each.feedback for each in reports] == [1, 1, 0]
+    assert import_traffic.describe(reports[0])[-1] == "1 piece of feedback is new"
+    said = log.feedback_on(["chat:1"])["chat:1"]
+    assert (said.rating, said.correction, said.comment) == ("up", "second", "c")
+
+
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 def test_of_tool_calls_an_answer_that_was_stopped_counts_unless_it_is_whole(log: SqliteTrafficLog, tmp_path: Path, reason: str) -> None:
     path = tmp_path / "log.jsonl"
