@@ -135,13 +135,16 @@ def _decided(
 
 
 def _newest_of_each_voice(rows: Sequence[Example], members: Sequence[int], groups: dict[int, int]) -> tuple[list[int], dict[int, str]]:
-    """The rows, the higher source and the newest first, without those that their user revised, and the reason for these."""
+    """The rows, the higher source and the newest first, without those that their user revised, and the reason for these.
+
+    Of two answers of one time neither is the revision.
+    """
     newest: dict[tuple[str, str], int] = {}
     left, dropped = [], {}
     for i in sorted(members, key=lambda i: (rank(rows[i].source), -(rows[i].at or 0.0), rows[i].id, i)):
         row = rows[i]
         kept = newest.setdefault((row.source, row.user), i) if row.user else i
-        if groups[kept] == groups[i]:
+        if groups[kept] == groups[i] or rows[kept].at == row.at:
             left.append(i)
         else:
             dropped[i] = f"the same user gave the answer of {rows[kept].id} later"

@@ -59,7 +59,7 @@ def to_examples(
             reason = f"{len(answers)} annotators do not agree on this request, one says "
             bad += [_quarantined(batch, label, f"{reason}{label.completion[:80]!r}") for label in answers]
             continue
-        label = max(answers, key=lambda one: one.at or 0.0)
+        label = max(reversed(answers), key=lambda one: one.at or 0.0)
         asked = logged.get(request_id) or label.asked
         if asked is None:
             reason = "the traffic log has no such request of texts, and the file has no messages of it"

@@ -77,7 +77,7 @@ def _label(data: Mapping[str, Any], texts: list[str], name: Any, at: Any, truth:
 def _is_rejected(annotation: Mapping[str, Any]) -> bool:
     """Whether its last review rejected it."""
     reviews = [review for review in annotation.get("reviews") or [] if isinstance(review.get("accepted"), bool)]
-    newest = max(reviews, key=lambda review: str(review.get("created_at") or ""), default={"accepted": True})
+    newest = max(reversed(reviews), key=lambda review: str(review.get("created_at") or ""), default={"accepted": True})
     return annotation.get("last_action") == "rejected" or not newest["accepted"]
 
 

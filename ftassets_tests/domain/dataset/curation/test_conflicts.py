@@ -65,6 +65,10 @@ def test_a_user_who_changed_their_mind_is_no_conflict_and_has_one_voice() -> Non
     revised = [said(0, "On", "correction", "a", 1.0), said(1, "Off", "correction", "a", 2.0)]
     outcome = drop_conflicts(pool(revised), LOOP)
     assert (outcome.dropped, outcome.result) == ({0: "the same user gave the answer of r0001 later"}, [])
+    at_once = [said(0, "On", "correction", "a", 1.0), said(1, "Off", "correction", "a", 1.0), said(2, "Up", "correction", "a", 0.5)]
+    outcome = drop_conflicts(pool(at_once), LOOP)
+    assert outcome.dropped[2] == "the same user gave the answer of r0000 later"
+    assert [conflict.decided_by for conflict in outcome.result] == ["nothing"], "of two answers of one time neither came later"
     flood = [said(n, "On", "correction", "a", float(n)) for n in range(5)]
     assert kept([*flood, said(8, "Off", "correction", "b", 1.0), said(9, "Off", "correction", "c", 1.5)]) == ["r0009"]
 

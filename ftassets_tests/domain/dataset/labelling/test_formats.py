@@ -216,6 +216,7 @@ def test_labels_become_rows_that_keep_their_request_and_hide_the_annotator() -> 
 def test_annotators_who_agree_give_one_row_and_those_who_do_not_none() -> None:
     agree = [label("r1", '{"a": 1, "b": 2}'), label("r1", '{"b":2,"a":1}', "bob", at=9.0)]
     differ = [label("r2", '{"a": 1}'), label("r2", '{"a": 2}', "bob")]
+    assert to_examples([replace(each, at=None) for each in agree], "b1", ToolCall())[0][0].completion == '{"b":2,"a":1}', "the last one"
     rows, bad = to_examples(agree + differ, "b1", ToolCall())
     assert [(row.request_id, row.completion) for row in rows] == [("r1", '{"b":2,"a":1}')]
     assert [(b.where, "do not agree" in b.reason) for b in bad] == [("label:b1:r2", True)] * 2
@@ -336,6 +337,7 @@ def annotated(text: Any, who: int = 1, **fields: Any) -> dict[str, Any]:
             [("{}", "1", False)],
             None,
         ),
+        ([annotated(["{}"], reviews=[{"accepted": True}, {"accepted": False}])], [], "rejected"),
         ([annotated(["a", "b"]), annotated(["{}"], 2)], [("{}", "2", False)], "one annotation has 2 answers"),
     ],
 )
