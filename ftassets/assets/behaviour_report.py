@@ -9,9 +9,9 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.events import data_version, names, newest, node
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import place
+from ftassets.assets._shared.stored_reports import keep_report, place
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
+from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.serving.base import Serving
@@ -151,7 +151,7 @@ def _materialize(
         "reason": finding.sentence,
         "run_id": context.run_id,
     }
-    digest = store_report(artifacts, loop.name, "behaviour", report)
+    digest = keep_report(context.instance, artifacts, loop.name, "behaviour", report)
     metadata: live.Metadata = {
         "verdict": finding.verdict.value,
         "reason": finding.sentence,

@@ -12,9 +12,9 @@ from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import read_splits, scored_golden
 from ftassets.assets._shared.events import DATA_VERSION, data_version, history, newest, node, report_digest
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import place
+from ftassets.assets._shared.stored_reports import keep_report, place
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, read_report, report_key, store_report
+from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, read_report, report_key
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
@@ -291,7 +291,7 @@ def _materialize(
         "rows": [{**a.score.model_dump(), "answer": a.answer.text, "error": a.answer.error} for a in asked],
         "run_id": context.run_id,
     }
-    digest = store_report(artifacts, loop.name, "live-golden", report)
+    digest = keep_report(context.instance, artifacts, loop.name, "live-golden", report)
     metadata: live.Metadata = {
         "verdict": floor.verdict.value,
         "reason": floor.sentence,

@@ -14,9 +14,9 @@ from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import scored_golden
 from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import place
+from ftassets.assets._shared.stored_reports import keep_report, place
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
+from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
@@ -343,7 +343,7 @@ def _materialize(
         "reason": verdict.sentence,
         "run_id": context.run_id,
     }
-    digest = store_report(artifacts, loop.name, "quality", report)
+    digest = keep_report(context.instance, artifacts, loop.name, "quality", report)
     metadata: live.Metadata = {
         "verdict": verdict.verdict.value,
         "reason": verdict.sentence,

@@ -38,7 +38,7 @@ def hand_back(instance: dg.DagsterInstance, home: Home, url: str) -> tuple[list[
     """
     again: list[str] = []
     lost: list[str] = []
-    if not isinstance(instance.run_coordinator, QueuedRunCoordinator):  # another one would start them at once
+    if not _has_queue(instance):  # another coordinator would start them at once
         return again, lost
     for run in instance.get_runs(dg.RunsFilter(statuses=BEYOND_THE_QUEUE)):
         worker = _worker(run, home)
@@ -47,6 +47,10 @@ def hand_back(instance: dg.DagsterInstance, home: Home, url: str) -> tuple[list[
         _end(instance, run, worker)
         (again if _queued_again(url, run.run_id) else lost).append(run.run_id)
     return again, lost
+
+
+def _has_queue(instance: dg.DagsterInstance) -> bool:
+    return isinstance(instance.run_coordinator, QueuedRunCoordinator)
 
 
 def _worker(run: dg.DagsterRun, home: Home) -> psutil.Process | None:
@@ -115,11 +119,12 @@ def _queued_again(url: str, run_id: str) -> bool:
 
 
 def main(url: str) -> None:
-    """Hand back the runs of the home in the environment; prints `{"again": [...], "lost": [...]}`."""
+    """Hand back the runs of the home in the environment; prints `{"again": [...], "lost": [...], "queue": whether Dagster has one}`."""
     home = Home.from_env()
     with open_instance(home) as instance:
         again, lost = hand_back(instance, home, url)
-    print(json.dumps({"again": again, "lost": lost}))
+        queue = _has_queue(instance)
+    print(json.dumps({"again": again, "lost": lost, "queue": queue}))
 
 
 if __name__ == "__main__":

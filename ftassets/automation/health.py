@@ -48,10 +48,12 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         write_health(control, loop.name, found)
         if runs.status(loop) is dg.DefaultSensorStatus.RUNNING:
             tell(loop, control, routed(control, loop, notifier), found)
+        ledger = asset.shadow_of(control, loop)
         verdict, seen = asset.verdict(found.concerns), ",".join(sorted(each.key for each in found.concerns))
+        seen += f" {len(ledger)} in shadow" if ledger else ""
         if seen == context.cursor:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{verdict}, as before"), cursor=seen)
-        return dg.SensorResult(asset_events=asset.events(loop, found), cursor=seen)
+        return dg.SensorResult(asset_events=asset.events(loop, found, ledger), cursor=seen)
 
     return health
 

@@ -10,6 +10,7 @@ import dagster as dg
 from ftassets.assets._shared.drift_windows import windows
 from ftassets.assets._shared.events import data_version, history, metadata_value, names, newest, node
 from ftassets.assets._shared.node import with_signature
+from ftassets.assets._shared.stored_reports import DRIFT_REPORT
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.automation.label_count import Count, LabelCounter, Read, read_by_newest
@@ -36,7 +37,7 @@ from ftassets.domain.retrain import QUARTER, Action, Cause, RetrainDecision, Sit
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.shadow import ShadowRetrain
 
-REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets/decision"
+REASON, DECISION = "ftassets/reason", "ftassets/decision"
 
 
 def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.SensorDefinition:
@@ -105,7 +106,7 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{decision.action}{trigger}: {decision.reason}"), cursor=kind)
         tags = {TRIGGER: str(decision.trigger), REASON: decision.reason, DECISION: digest}
         if report := newest(instance, node(loop.name, "drift_report")):
-            tags[REPORT] = data_version(report)
+            tags[DRIFT_REPORT] = data_version(report)
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)], cursor=kind)
 
     return retrain_when_due

@@ -1,7 +1,7 @@
 """Moves a release to all traffic, or back: one step per sensor tick."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import dagster as dg
 
@@ -33,8 +33,8 @@ from ftassets.domain.rollout.next_release import Obstacle, in_the_way
 from ftassets.domain.rollout.transition import Transition
 
 
-def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that starts releases, renews the canary's lease and requests runs for the moves of `decide`.
+def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.SensorDefinition:
+    """A sensor that starts releases, renews the canary's lease and requests runs for the moves of `decide`; it is now as a `clock` says.
 
     It makes a rollback within its tick, before the run that records it: traffic must not wait for a run to start.
     """
@@ -54,13 +54,14 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         serving: dg.ResourceParam[Serving],
         signer: dg.ResourceParam[Signer],
     ) -> dg.SensorResult | dg.SkipReason:
+        now = clock() if clock else time.time()
         try:
             state = serving.state(loop.name)
             moves = max((transition.number for transition in serving.newest(loop.name, 1)), default=0)
             paused = pause_reason(control, loop.name)
             attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}"
             if state.candidate:
-                return _tick(loop, state, traffic_log, serving, paused, attempt)
+                return _tick(loop, state, traffic_log, serving, paused, attempt, now)
         except ServingError as error:
             return dg.SkipReason(str(error))
         released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
@@ -71,7 +72,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         if digest == state.production:
             return dg.SkipReason("the newest release is in production")
         offer, approval = offered(loop, release, Releases(control, signer))
-        obstacle = in_the_way(offer, state, loop.mode, time.time())
+        obstacle = in_the_way(offer, state, loop.mode, now)
         if paused and (obstacle is None or obstacle.obstacle not in (Obstacle.ROLLED_BACK, Obstacle.APPROVED_IN_VAIN)):
             return dg.SkipReason(f"the loop is paused: {paused}")
         if obstacle:
@@ -94,8 +95,9 @@ def _tick(
     serving: Serving,
     paused: str | None,
     attempt: str,
+    now: float,
 ) -> dg.SensorResult | dg.SkipReason:
-    decision = decide(state, canary_evidence(traffic_log, loop, state, serving.recent(loop.name)), loop.rollout, time.time())
+    decision = decide(state, canary_evidence(traffic_log, loop, state, serving.recent(loop.name)), loop.rollout, now)
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
         return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")

@@ -244,6 +244,8 @@ def _hand_back(home: Home, ports: Ports, environment: Mapping[str, str], stop: l
     except ValueError:
         say(f"the runs were not handed back: see {home.processes / 'logs' / 'hand_back.log'}. They count as dead, and are tried again")
         return
+    if not done["queue"]:
+        say("Dagster's run coordinator has no queue, so the runs cannot be handed back: they count as dead, and are tried again")
     if done["again"]:
         say(f"{amount(len(done['again']), 'run goes', 'runs go')} on when `ftassets up` runs again")
     if done["lost"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ftassets.reporting.plots import ALERT, CALM, PALE, _image
+from ftassets.reporting.plots import ALERT, CALM, INK, PALE, _image
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,27 @@ def trend(title: str, points: Sequence[Point], limit: float | None = None, limit
         axes.set_ylabel(title, fontsize=8)
         axes.set_xlabel("UTC", fontsize=7)
         axes.tick_params(axis="x", labelrotation=20, labelsize=7)
+
+    return _image(title, draw)
+
+
+def retrains(title: str, made: Sequence[tuple[float, int, str]], wanted: int) -> str:
+    """Retrains over time: when (epoch seconds), new labels it had, and its trigger; `wanted` are the labels that one needs."""
+
+    def draw(axes: Any) -> None:
+        for number, trigger in enumerate(sorted({each[2] for each in made})):
+            mine = [each for each in made if each[2] == trigger]
+            times = [datetime.fromtimestamp(at, UTC) for at, _, _ in mine]
+            colour = (CALM, ALERT, INK, PALE)[number % 4]
+            axes.vlines(times, 0, [labels for _, labels, _ in mine], color=colour, linewidth=2)
+            axes.plot(times, [labels for _, labels, _ in mine], "o", color=colour, markersize=5, label=trigger)
+        axes.axhline(wanted, color=PALE, linewidth=1, linestyle="--")
+        axes.text(1.0, wanted, "min_new_labels", fontsize=7, ha="right", va="bottom", transform=axes.get_yaxis_transform())
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("new labels", fontsize=8)
+        axes.set_xlabel("UTC", fontsize=7)
+        axes.tick_params(axis="x", labelrotation=20, labelsize=7)
+        axes.legend(fontsize=7, frameon=False)
 
     return _image(title, draw)
 

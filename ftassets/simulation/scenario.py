@@ -65,9 +65,11 @@ class Scenario(Strict):
     unknown: Share = Field(0.3, description="Share of right answers on topics that it does not know.")
     day_effects: float = Field(0.02, ge=0, le=0.5, description="Standard deviation of a day's share of right answers.")
     learns_from: int = Field(20, ge=1, description="Corrections on a topic from which a training learns it.")
-    trainings: list[Literal["promoted", "refused", "failed", "cancelled"]] = Field(
-        ["promoted"], min_length=1, description="How trainings end, one after the other; the last one again and again."
-    )
+    golden: int = Field(300, ge=1, le=100_000, description="Rows of the golden set, of the topics of requests at the time.")
+    trainings: list[Literal["trained", "worse", "breaks", "refused", "failed", "cancelled"]] = Field(
+        ["trained"], min_length=1, description="How trainings end, one after the other; the last one again and again. Gates and rollout "
+        "decide on what is trained, also if it is 10 points worse on all topics, or breaks: 30 % of its requests fail.",
+    )  # fmt: skip
     events: list[Event] = Field([], description="What happens.")
     seed: int = Field(0, ge=0, description="Of the random numbers.")
 

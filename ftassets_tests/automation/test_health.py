@@ -21,6 +21,7 @@ from ftassets.assets.health.observe import all_states, automation
 from ftassets.automation import health
 from ftassets.backends.control.health import read_decision, read_health, read_notices, update_notices
 from ftassets.backends.control.latest import record_latest
+from ftassets.backends.control.shadow import add_shadow
 from ftassets.config.cron import longest_pause
 from ftassets.config.profiles import control
 from ftassets.domain.health.health import Health
@@ -28,6 +29,7 @@ from ftassets.domain.health.notices import LASTS, OVER, Said
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.shadow import ShadowRetrain
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, P, loop_of
 
 RULES = {"people": {"anna": "lead"}, "approve": ["lead"]}
@@ -133,10 +135,11 @@ def test_reports_that_are_missing_wrong_or_without_data(bench: Bench, clock: Clo
     for name in names:
         report(bench, name, "NOT ENOUGH DATA", clock.now)
     assert keys(bench) == [], "not for long enough"
-    clock.now = began + 11 * every
-    for name in names:
-        report(bench, name, "NOT ENOUGH DATA", clock.now)
-    assert keys(bench) == [f"monitor-without-data:{name}" for name in names]
+    for days, blind in ((11, ["behaviour_report", "live_golden_report"]), (15, names[:3]), (22, names)):
+        clock.now = began + days * every
+        for name in names:
+            report(bench, name, "NOT ENOUGH DATA", clock.now)
+        assert keys(bench) == [f"monitor-without-data:{name}" for name in blind], "a version has not served for long enough for others"
     clock.now += 60
     report(bench, "drift_report", "ALARM", clock.now)
     report(bench, "quality_report", "FAIL", clock.now, version=C)
@@ -262,6 +265,23 @@ def test_the_newest_decision_is_shown_with_its_age(bench: Bench) -> None:
     made, _ = bench.health().asset_events
     assert isinstance(made, dg.AssetMaterialization)
     assert "NO: " in str(made.metadata["last_decision"].value)
+
+
+def test_what_auto_would_have_done_is_a_plot_which_is_reported_again_when_there_is_more(bench: Bench, clock: Clock) -> None:
+    loop, there = loop_of(mode="observe"), control(bench.home)
+    assert not any("shadow" in str(event.metadata) for event in bench.health(loop).asset_events)
+    cursor: str | None = None
+    for number in (1, 2):
+        made = ShadowRetrain(at=clock.now - 86400 / number, trigger="drift", reason="new", new_labels=200 * number, labels_commit="c")
+        add_shadow(there, NAME, made)
+        result = bench.health(loop, cursor)
+        page = result.asset_events[0]
+        assert isinstance(page, dg.AssetMaterialization)
+        assert "data:image/png" in str(page.metadata["shadow_ledger"].value)
+        times = "once" if number == 1 else "2 times"
+        assert str(page.metadata["auto_would_have"].value).startswith(f"auto would have retrained {times}")
+        cursor = result.cursor
+        assert bench.health(loop, cursor).asset_events == []
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_an_alarm_stays_pending_until_there_are_labels(bench: Bench) -> None:
     assert request.run_key == "first:0"
     assert request.tags == {
         TRIGGER: "drift",
-        retrain.REPORT: "report1",
+        retrain.DRIFT_REPORT: "report1",
         retrain.REASON: "2 drift alarms in a row; 3 new labelled answers",
         retrain.DECISION: decisions(bench)[-1].stem.removeprefix("decision-"),
     }
@@ -249,7 +249,7 @@ def test_feedback_starts_a_retrain_by_itself(bench: Bench) -> None:
     bench.traffic.correct(1)
     request = requested(bench.retrain(loop))
     assert request.tags[TRIGGER] == "feedback"
-    assert retrain.REPORT not in request.tags
+    assert retrain.DRIFT_REPORT not in request.tags
 
 
 def test_a_scheduled_retrain_falls_due_a_period_after_the_first_version_and_then_after_each_retrain(

@@ -30,7 +30,7 @@ def test_an_empty_file_is_usual_days_and_events_come_in_order(tmp_path: Path) ->
         ("events: [{day: 1, spam: 5, outage: 0.1}]", "this one names outage and spam"),
         ("events: [{day: 1, spam: 5, share: 0.1}]", "share and over belong to a topic"),
         ("week: [0, 0, 0, 0, 0, 0, 0]", "week has a weight of 0 or more for each weekday"),
-        ("trainings: [lost]", "trainings.0: Input should be 'promoted'"),
+        ("trainings: [lost]", "trainings.0: Input should be 'trained'"),
         ("- 1", "the file: Input should be a valid dictionary"),
         ("a: [", "is not YAML"),
     ],

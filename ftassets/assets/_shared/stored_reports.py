@@ -1,7 +1,12 @@
-"""What a loop's gates say of a stored eval report, which gates a report was made for, and where it is."""
+"""What a loop's gates say of a stored eval report, which gates a report was made for, where it is, and how long a monitor's stays."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import dagster as dg
+
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import report_digests, report_key, store_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.reviews import read_review
 from ftassets.config.loop import LoopConfig
@@ -11,6 +16,23 @@ from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
+from ftassets.domain.report_kinds import Name
+
+KEPT = 1000  # of a monitor's reports of one kind, the newest: years of daily ones, six weeks of hourly ones
+DRIFT_REPORT = "ftassets/drift_report"  # run tag: the report that a retrain was started on
+
+
+def keep_report(instance: dg.DagsterInstance, artifacts: Artifacts, loop: str, kind: Name, report: Mapping[str, Any]) -> str:
+    """Store a monitor's report; its digest. Of older ones `KEPT` stay, and those on which a retrain was started.
+
+    A monitor reads its newest report alone, which has all that its next one needs. Raises ArtifactConflict.
+    """
+    digest = store_report(artifacts, loop, kind, report)
+    if old := report_digests(artifacts, loop, kind)[KEPT:]:
+        runs = instance.get_runs(dg.RunsFilter(tags={DRIFT_REPORT: old})) if kind == "drift" else []
+        for each in set(old) - {run.tags[DRIFT_REPORT] for run in runs} - {digest}:
+            artifacts.remove(report_key(loop, kind, each))
+    return digest
 
 
 def place(key: str, digest: str) -> str:

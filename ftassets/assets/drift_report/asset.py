@@ -14,11 +14,11 @@ import numpy as np
 from ftassets.assets._shared.drift_windows import windows
 from ftassets.assets._shared.events import DATA_VERSION, newest, node
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import place
+from ftassets.assets._shared.stored_reports import keep_report, place
 from ftassets.assets.drift_report import reference as drift_reference
 from ftassets.assets.drift_report.reference import Known
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
+from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
@@ -272,7 +272,7 @@ def _materialize(
     result = measured.comparison
     measured = replace(measured, explanation=_without_texts(measured, traffic_log, loop))
     report = report_of(loop, measured) | {"run_id": context.run_id}
-    digest = store_report(artifacts, loop.name, "drift", report)
+    digest = keep_report(context.instance, artifacts, loop.name, "drift", report)
     values = {s.name: s.value for s in result.statistics} | {f"{s.name}_threshold": s.threshold for s in result.statistics}
     policy = loop.retrain_on.drift
     this = WindowVerdict(measured.begin, measured.end, result.verdict)

@@ -43,8 +43,8 @@ class RoutingNotifier(Notifier):
     def notify(self, alert: Alert) -> bool:
         told = self._always.notify(alert)
         try:
-            if self._silenced(alert):
-                return alert.resolved
+            if not alert.resolved and self._silenced(alert):
+                return False
             channels, complete = self._channels()
             known = self._known(alert)
             due = [channel for channel in channels if not self._quiet(known.get(channel.name), alert)]

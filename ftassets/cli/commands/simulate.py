@@ -45,7 +45,9 @@ def describe(day: Day, before: Day | None) -> list[str]:
         now, was = getattr(day, name), getattr(before, name) if before else None
         if now is not None and now != was and (was is None or {now, was} & _WRONG):
             lines.append(f"{name} report: {now}")
-    lines += [f"{'resolved' if each.resolved else each.severity}: {each.title}" for each in day.alerts]
+    for each in day.alerts:
+        about = f" ({each.detail})" if each.detail else ""
+        lines.append(f"{'resolved' if each.resolved else each.severity}: {each.title}{about}")
     if (kind := day.decision.partition(":")[0]) != (before.decision.partition(":")[0] if before else "") and kind != "RETRAIN":
         lines.append(day.decision)
     return [f"{day.day:>4}  {day.date}  {line}" for line in lines]
@@ -56,7 +58,9 @@ def summary(found: dict[str, Any], days: int) -> list[str]:
     trainings = ", ".join(f"{count} {end}" for end, count in found["trainings"].items()) or "none"
     told = ", ".join(f"{count} {severity}" for severity, count in found["told"].items()) or "none"
     labels = amount(found["labels"], "label")
-    lines = ["", f"{amount(days, 'day')}: {labels}; trainings: {trainings}; alerts: {told}; resolved: {found['resolved']}"]
+    moved = ", ".join(f"{count} {end}" for end, count in found["rollouts"].items()) or "none"
+    lines = ["", f"{amount(days, 'day')}: {labels}; trainings: {trainings}; rollouts: {moved}"]
+    lines.append(f"alerts: {told}; resolved: {found['resolved']}")
     if found["would_have_trained"]:
         lines.append(f"the loop only observes: in mode auto it would have trained {amount(found['would_have_trained'], 'time')}")
     return lines

@@ -11,6 +11,8 @@ from ftassets.wording import amount
 DAY = 86400.0
 LATE = DAY  # seconds after its time at which a report is missing
 UNMEASURED = 7 * DAY  # seconds without data after which a monitor is blind, or three times the time between reports
+# seconds for which a version has served before a report can have a verdict on it: days to compare with, and those that are compared
+SETTLES = {"quality_report": 14 * DAY, "drift_report": 7 * DAY}
 STOPPED = 2.0  # times the longest pause of the last two weeks: a pause that long does not come by chance
 SHORTEST_STOP = 3600.0  # seconds
 SILENT = 300.0  # seconds without a heartbeat of Dagster's daemon, which gives one every 30; Dagster itself waits for half an hour
@@ -111,6 +113,8 @@ def _blind(health: Health, monitor: Monitor) -> Iterator[Concern]:
     if monitor.every is None or not known:
         return
     last, blind = max(known), monitor.unmeasured_since
+    if blind is not None and health.since is not None:
+        blind = max(blind, health.since + SETTLES.get(monitor.name, 0.0))
     if health.at - last > monitor.every + LATE:
         age = "it has never been made" if monitor.at is None else f"the newest is {span(health.at - monitor.at)} old"
         text = f"{monitor.name} is missing: {age}, and one is due each {span(monitor.every)}"

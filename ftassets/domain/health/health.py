@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from ftassets.domain.formats import Stored
 
+LATE = 600.0  # seconds after its time at which a request is stored at the latest
 REMEMBERED = 14  # days whose longest pause between requests is known
 
 
@@ -76,13 +77,15 @@ class Traffic(_Part):
     def after(self, newest: float | None, looked: float | None, now: float) -> "Traffic":
         """What is known once the newest request at `now` is. `looked` is when this was done last.
 
-        A pause while no automation ran is not known: requests may have come in it.
+        A pause while no automation ran is not known: requests may have come in it. Nor is one that ends before the last time this was done:
+        rows were imported. While no request comes, what was known of the two weeks before stays.
         """
         if newest is None:
             return self
-        day = int(now // 86400)
+        day = int(newest // 86400)
         pauses = {each: pause for each, pause in self.pauses.items() if each > day - REMEMBERED}
-        if self.last_at is not None and looked is not None and newest > self.last_at and now - looked < 3600.0:
+        known = self.last_at is not None and looked is not None and now - looked < 3600.0 and newest >= looked - LATE
+        if known and self.last_at is not None and newest > self.last_at:
             pauses[day] = max(pauses.get(day, 0.0), newest - self.last_at)
         return Traffic(last_at=max(newest, self.last_at or newest), pauses=pauses)
 

@@ -81,10 +81,12 @@ class Notices(Stored):
         found = []
         for key, each in self.open.items():
             waited = each.tried_at is None or now - each.tried_at >= AGAIN
-            if not _sent_here(each.concern) or each.concern.severity == "info" or not waited or self.silenced(key, now):
+            if not _sent_here(each.concern) or each.concern.severity == "info" or not waited:
                 continue
             if each.told and now - each.seen >= OVER:
-                found.append(Due(key, each, over=True))
+                found.append(Due(key, each, over=True))  # also if it was silenced meanwhile: people wait for it
+            elif self.silenced(key, now):
+                continue
             elif not each.told and not each.acknowledged and each.seen == now and now - each.opened >= LASTS:
                 found.append(Due(key, each, over=False))
         return found
@@ -103,8 +105,7 @@ class Notices(Stored):
         due = {each.key for each in self.due(now)}
 
         def stays(key: str, each: Open) -> bool:
-            waits = each.told and not self.silenced(key, now) and _sent_here(each.concern)
-            return now - each.seen < OVER or key in due or waits
+            return now - each.seen < OVER or key in due or (each.told and _sent_here(each.concern))
 
         return self.model_copy(update={"open": {key: each for key, each in self.open.items() if stays(key, each)}})
 

@@ -28,7 +28,8 @@ def test_the_example_of_the_documentation_runs_and_prints_what_happens_and_costs
     found = CliRunner().invoke(app, command)
     assert found.exit_code == 0, found.output
     assert "   0  2027-01-04  quality report: NOT ENOUGH DATA" in found.output
-    assert "9 days: " in found.output.splitlines()[-1]
+    assert "9 days: " in found.output.splitlines()[-2]
+    assert found.output.splitlines()[-1].startswith("alerts: ")
     shown = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
     assert [day["day"] for day in shown["days"]] == list(range(9))
     assert shown["costs"]["trainings"] == {}

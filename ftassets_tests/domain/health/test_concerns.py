@@ -90,6 +90,22 @@ def test_each_subject_has_a_section_of_the_runbook() -> None:
     assert sections >= SUBJECTS.keys()
 
 
+def test_traffic_that_stopped_is_a_concern_until_it_is_back() -> None:
+    traffic, since = Traffic(), NOW - 20 * DAY
+    for hour in range(20 * 24):
+        traffic = traffic.after(since + hour * 3600, since + hour * 3600 - 60, since + hour * 3600 + 60)
+    for hour in range(40 * 24):
+        now = NOW + 2 * 3600 + hour * 3600
+        traffic = traffic.after(NOW - 3600, now - 60, now)
+        health = Health(at=now, mode="auto", production=P, since=since, traffic=traffic)
+        assert [each.key for each in concerns(health, DAY)] == ["traffic-stopped"], hour / 24
+
+
+def test_rows_that_are_imported_make_no_pause() -> None:
+    known = Traffic(last_at=NOW - 9 * DAY)
+    assert known.after(NOW - DAY, NOW - 60, NOW).pauses == {}
+
+
 def test_a_pause_of_traffic_over_a_time_without_automation_is_not_known() -> None:
     known = Traffic(last_at=NOW)
     assert known.after(NOW + 60, NOW + 30, NOW + 61).pauses == {int(NOW // DAY): 60.0}

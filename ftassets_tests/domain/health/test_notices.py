@@ -73,6 +73,14 @@ def test_what_cannot_be_sent_is_tried_again_after_a_while_also_its_end() -> None
     assert (known.open, sent) == ({}, [("drift-alarm", True)])
 
 
+def test_the_end_of_what_people_were_told_of_is_sent_though_it_was_silenced_meanwhile() -> None:
+    known, _ = tick(Notices(), ["drift-alarm"], 0.0)
+    known, sent = tick(known, ["drift-alarm"], LASTS)
+    assert sent == [("drift-alarm", False)]
+    known, sent = tick(known.silence("drift-alarm", 86400.0, SAID), [], LASTS + OVER)
+    assert (known.open, sent) == ({}, [("drift-alarm", True)])
+
+
 def test_a_silence_covers_a_subject_or_one_concern_of_it() -> None:
     waits = "report-missing:drift_report"
     assert Notices().silence("report-missing", 10.0, SAID).silenced(waits, 9.0)
