@@ -236,7 +236,7 @@ def _message(message: Any, place: str, as_read: bool) -> Message:
         _check_fields(message, role, place)
         if calls and text.strip():
             raise ValueError(f"{place}: text next to tool calls, which model servers leave out: make it a message of its own")
-        if not calls and not text.strip():
+        if not calls and not text.strip() and role != "tool":  # a tool may give nothing back
             raise ValueError(f"{place}: a message without text")
     made = tuple(_call(call, place, as_read) for call in calls)
     answered = message.get("tool_call_id") if role == "tool" else None
@@ -297,7 +297,10 @@ def tools_text(tools: Any) -> str | None:
         return None
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
         raise ValueError('"tools" is not a list of objects')
-    return _written(list(map(_definition, tools)), '"tools"', allow_nan=False)
+    defined = list(map(_definition, tools))
+    if not all(isinstance(tool.get("function"), Mapping) and isinstance(tool["function"].get("name"), str) for tool in defined):
+        raise ValueError('"tools" has a tool without a function\'s name')
+    return _written(defined, '"tools"', allow_nan=False)
 
 
 def _definition(tool: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -92,3 +92,15 @@ def test_results_that_name_their_tool_have_the_ids_of_its_calls() -> None:
 def test_tools_have_one_form() -> None:
     tool = {"name": "f", "parameters": {"type": "object"}}
     assert tools_text([tool]) == tools_text([{"type": "function", **tool}]) == tools_text([{"type": "function", "function": tool}])
+
+
+@pytest.mark.parametrize("tool", [{}, {"type": "function", "function": None}, {"type": "web_search"}, {"function": {"name": 7}}])
+def test_a_tool_that_no_template_can_write_is_refused(tool: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match='"tools" has a tool without a function\'s name'):
+        tools_text([tool])
+
+
+def test_a_tool_may_give_nothing_back() -> None:
+    called = {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}
+    read = conversation([{"role": "user", "content": "q"}, called, {"role": "tool", "content": "", "tool_call_id": "1"}])
+    assert Asked(messages=read).messages[-1].content == ""

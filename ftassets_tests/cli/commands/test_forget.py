@@ -257,7 +257,7 @@ def test_one_request_is_forgotten_alone(parts: dict) -> None:
 def test_later_turns_that_repeat_a_forgotten_request_are_named(parts: dict) -> None:
     def turn(number: int, user: str, *turns: str, tools: bool = False) -> Exchange:
         messages = [{"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(turns)]
-        request = json.dumps({"messages": messages, "tools": [{}]} if tools else messages)
+        request = json.dumps({"messages": messages, "tools": [{"type": "function", "function": {"name": "f"}}]} if tools else messages)
         return replace(exchange(number, user), messages=request)
 
     talk = ("my secret", "A refund?")

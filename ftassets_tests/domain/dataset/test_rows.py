@@ -26,6 +26,9 @@ def test_a_line_becomes_an_example() -> None:
     ]
 
 
+TOOL = {"type": "function", "function": {"name": "find_order"}}
+
+
 def test_a_row_keeps_its_whole_conversation() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": 7}'}}
     messages = [
@@ -37,7 +40,7 @@ def test_a_row_keeps_its_whole_conversation() -> None:
         {"role": "user", "content": "yes"},
         {"role": "assistant", "content": "Cancelled."},
     ]
-    (row,), bad = parse_jsonl(json.dumps({"messages": messages, "tools": [{"type": "function"}]}), "seed")
+    (row,), bad = parse_jsonl(json.dumps({"messages": messages, "tools": [TOOL]}), "seed")
     assert bad == []
     assert row.completion == "Cancelled."
     assert [(m.role, m.content) for m in row.messages] == [
@@ -49,7 +52,7 @@ def test_a_row_keeps_its_whole_conversation() -> None:
         ("user", "yes"),
     ]
     assert row.messages[2].tool_calls == (ToolCall(id="c1", name="find_order", arguments='{"number": 7}'),)
-    assert row.tools == '[{"type": "function"}]'
+    assert json.loads(row.tools or "") == [TOOL]
 
 
 @pytest.mark.parametrize(
