@@ -822,6 +822,30 @@ GUARDS = (
         ),
     ),
     *of(
+        "gateway/entrance.py",
+        (
+            "a request of a web page",
+            'if "origin" in headers:',
+            "if False:",
+            "gateway/test_entrance.py::test_a_web_page_is_refused",
+        ),
+        (
+            "a request under a name that somebody else made to mean this machine",
+            "if self._hosts is not None and not _is_own(host, self._hosts):",
+            "if False:",
+            "gateway/test_entrance.py::test_on_loopback_another_s_name_is_refused",
+        ),
+    ),
+    *of(
+        "gateway/problems.py",
+        (
+            "a body that a web page can send unasked",
+            'if kind != "application/json":',
+            "if False:",
+            "gateway/test_entrance.py::test_the_running_gateway_refuses_what_a_web_page_can_send",
+        ),
+    ),
+    *of(
         "gateway/server.py",
         (
             "the admin API on another address than loopback",
