@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from ftassets.domain.spending.usage import Usage
 from ftassets.durable import write_durably
 
-EVERY = 10.0  # seconds between two measurements
+EVERY = 10.0  # seconds between two measurements at most
+FIRST = 0.5  # seconds to the first; from then on a quarter of the time so far, as short work that is killed must not look free
 
 _meters: list["Meter"] = []  # those of this process that run, the innermost last
 os.register_at_fork(after_in_child=_meters.clear)  # its parent measures it; the lock of a copy may be held by a thread that is not there
@@ -74,7 +75,7 @@ class Meter:
 
 @contextmanager
 def metered(keep: Callable[[Usage], None]) -> Iterator[Meter]:
-    """Measure the block, and have the usage so far kept at once, every `EVERY` seconds, and at its end, however it ends.
+    """Measure the block, and have the usage so far kept at once, at least every `EVERY` seconds, and at its end, however it ends.
 
     `keep` is called by another thread too; what it raises at the begin is passed on, later it is ignored: the next call has it all.
     """
@@ -82,7 +83,8 @@ def metered(keep: Callable[[Usage], None]) -> Iterator[Meter]:
     keep(meter.usage())
 
     def watch() -> None:
-        while not over.wait(EVERY):
+        begun = time.monotonic()
+        while not over.wait(min(EVERY, max(FIRST, (time.monotonic() - begun) / 4))):
             _try(keep, meter)
 
     watcher = threading.Thread(target=watch, name="metering", daemon=True)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,6 +79,16 @@ with metering.metered_worker(Path({str(job)!r})):
     assert found.tokens_trained == 7
 
 
+def test_short_work_is_measured_soon_and_long_work_seldom() -> None:
+    times: list[float] = []
+    begun = time.monotonic()
+    with metered(lambda usage: times.append(time.monotonic() - begun)):
+        time.sleep(3.5)
+    assert times[0] < 0.2
+    assert 0.5 <= times[1] < 1.2
+    assert 4 <= len(times) <= 8  # the first, then 0.5, 1.0, 1.5, 2.0, 2.5 and 3.1 s, and the end
+
+
 def test_a_worker_s_tokens_count_for_whoever_started_it_and_its_time_once(tmp_path: Path) -> None:
     job = tmp_path / "job.json"
     code = f"""
@@ -111,20 +122,23 @@ def test_a_second_attempt_at_a_job_adds_to_the_first_and_one_that_never_begins_a
 
 
 def test_a_gpu_counts_for_as_long_as_it_is_held_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = [2]
+    clock, held = [1000.0], [2]
+    monkeypatch.setattr(metering, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(metering, "FIRST", 60.0)  # nobody else measures
+    monkeypatch.setattr(metering, "EVERY", 60.0)
     monkeypatch.setattr(metering, "_gpus", lambda: held[0])
     kept: list[Usage] = []
     with metered(kept.append) as meter:
-        time.sleep(0.2)
-        meter.usage()
-        held[0] = 0
-        time.sleep(0.2)
-        meter.usage()
-        held[0] = 1
-        with worker(tmp_path / "job.json"):
-            time.sleep(0.2)
+        for seconds, after in ((10.0, 0), (7.0, 1)):
+            clock[0] += seconds
             meter.usage()
-    assert 0.4 <= kept[-1].gpu_seconds < 0.55
+            held[0] = after
+        with worker(tmp_path / "job.json"):
+            clock[0] += 5.0
+            meter.usage()  # the worker says what it holds itself
+        clock[0] += 3.0
+    assert kept[-1].gpu_seconds == 2 * 10.0 + 3.0
+    assert kept[-1].wall_seconds == 25.0
 
 
 def test_a_process_that_is_forked_off_writes_nothing_and_does_not_wait_for_a_lock(tmp_path: Path) -> None:

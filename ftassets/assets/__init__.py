@@ -7,6 +7,7 @@ import dagster as dg
 from ftassets.assets import (
     adapter,
     behaviour_report,
+    cost_report,
     endpoint,
     golden_set,
     live_golden_report,
@@ -47,5 +48,6 @@ def build(loop: LoopConfig) -> tuple[list[Any], list[dg.AssetChecksDefinition]]:
         quality_report.build(loop),
         behaviour_report.build(loop),
         health.build(loop),
+        cost_report.build(loop),
     ]
     return assets, [gates]

@@ -10,9 +10,11 @@ from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
+from ftassets.backends.control.spending import budget_now
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.retrain import ATTEMPTS, retry_after
+from ftassets.domain.spending.cycles import MAKING
 from ftassets.wording import amount
 
 
@@ -49,6 +51,8 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         if ran.failed_at is not None and time.time() < ran.failed_at + retry_after(ran.failed, loop.retrain_on.cooldown):
             runs_failed = "the run" if ran.failed == 1 else f"{amount(ran.failed, 'run')} in a row"
             return dg.SkipReason(f"{runs_failed} failed or ended without a verdict: the next one starts after a pause")
+        if (balance := budget_now(control, loop, MAKING, time.time())) and balance.why:
+            return dg.SkipReason(balance.why)
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{ran.attempts}", tags={TRIGGER: "bootstrap"})])
 
     return bootstrap

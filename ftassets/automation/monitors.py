@@ -29,9 +29,9 @@ def build(loop: LoopConfig) -> tuple[Any, dg.ScheduleDefinition, dg.SensorDefini
     job = dg.define_asset_job(
         monitor_job_name(loop.name),
         # the golden set too: a loop that has just adopted its version has never made it, and publishing the same rows changes nothing
-        selection=[node(loop.name, name) for name in ("golden_set", *REPORTS)],
+        selection=[node(loop.name, name) for name in ("golden_set", *REPORTS, "cost_report")],
         tags={LOOP: loop.name},
-        description="Ask the live version the golden set, and check its answers to users.",
+        description="Ask the live version the golden set, check its answers to users, and add up what the loop costs.",
     )
     return job, _schedule(loop), _sensor(loop)
 

@@ -22,6 +22,7 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.health import read_decision, write_decision
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.shadow import add_shadow, read_shadow
+from ftassets.backends.control.spending import budget_now
 from ftassets.backends.control.waiting import read_waiting, write_waiting
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.notifier.base import Notifier
@@ -36,6 +37,7 @@ from ftassets.domain.last_decision import LastDecision, is_news, last_decision
 from ftassets.domain.retrain import QUARTER, Action, Cause, RetrainDecision, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.shadow import ShadowRetrain
+from ftassets.domain.spending.cycles import MAKING
 
 REASON, DECISION = "ftassets/reason", "ftassets/decision"
 
@@ -80,7 +82,10 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             labels = counter.count(artifacts, traffic_log, dataset_store, state.production, tried, now, learnt)
         except (ServingError, DatasetError, VersionDamaged, ValueError) as error:
             return dg.SkipReason(str(error))
-        situation = observe(instance, loop, state, labels, ran, pause_reason(control, loop.name), now, ledger)
+        balance = budget_now(control, loop, MAKING, now)
+        situation = observe(
+            instance, loop, state, labels, ran, pause_reason(control, loop.name), now, ledger, balance.why if balance else None
+        )
         decision = should_retrain(situation, loop)
         if decision.cause is Cause.OBSERVE:
             made = ShadowRetrain(
@@ -148,6 +153,7 @@ def observe(
     paused: str | None,
     now: float,
     ledger: Sequence[ShadowRetrain] = (),
+    over_budget: str | None = None,
 ) -> Situation:
     """What the events of a loop say at a time (epoch seconds) since its newest retrain that ran its course.
 
@@ -189,6 +195,7 @@ def observe(
         unusable_labels=labels.unusable,
         failed=ran.failed,
         failed_at=ran.failed_at,
+        over_budget=over_budget,
     )
 
 

@@ -101,6 +101,46 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command()
 @needs_loops
+def cost(
+    loop: Annotated[str | None, typer.Argument(help="Name of the loop; without it all loops.")] = None,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Calendar months to tell of, the current one included.")] = 12,
+    tokens_per_day: Annotated[
+        float | None,
+        typer.Option(min=1, help="Answer tokens of a day to compare with an API, at the mix and peaks of the traffic there was."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What runs, cycles, promoted models and serving used and cost, by the loop file's prices; and own servers against an API."""
+    from ftassets.cli.commands.spending import document, spendings
+    from ftassets.domain.spending import words
+
+    loops = known_loops() if loop is None else {loop: known_loop(loop)}
+    found = spendings(backend("control"), backend("traffic_log"), loops, time.time(), months, tokens_per_day)
+    if as_json:
+        show_json({each.loop: document(each) for each in found})
+        return
+    for each in found:
+        for subject, sentence in words.sentences(each).items():
+            typer.echo(f"{each.loop}: {subject.replace('_', ' ')}: {sentence}")
+        for line in each.against_api.calculation if each.against_api else ():
+            typer.echo(f"  {line}")
+        for hint in each.hints:
+            typer.echo(f"{each.loop}: hint: {hint}")
+        zone = ZoneInfo(loops[each.loop].timezone)
+        tables = {
+            "by month": words.month_table(each),
+            "runs that make versions": words.cycle_table(each, zone),
+            "by node": words.node_table(each),
+            f"serving, requests until {datetime.fromtimestamp(each.served_until, zone):%F %H:%M}": words.version_table(each),
+        }
+        for title, (headings, rows) in tables.items():
+            if rows:
+                typer.echo(f"{each.loop}: {title}")
+                show_table(headings, rows)
+
+
+@app.command()
+@needs_loops
 def pause(
     loop: Loop,
     reason: Annotated[str, typer.Option(help="Shown by status, and why nothing starts; kept on record.")],

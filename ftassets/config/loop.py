@@ -635,6 +635,49 @@ class TrafficSettings(Strict):
         return self.keep is not None or self.max_gb is not None
 
 
+def _price(what: str) -> Any:
+    return Field(None, ge=0, allow_inf_nan=False, description=f"{what} Default: not priced.")
+
+
+class Prices(Strict):
+    """What things cost, in US dollars, for `ftassets cost` and the budget. What has no price is shown in seconds and tokens only."""
+
+    usd_per_cpu_hour: float | None = _price("An hour of one processor core in runs. 0 where the price of a GPU includes it.")
+    usd_per_gpu_hour: float | None = _price("An hour of one GPU that a run holds.")
+    usd_per_million_run_tokens_in: float | None = _price(
+        "A million tokens of requests of runs to endpoints of others: LLM judge, teacher, reference model, embedder."
+    )
+    usd_per_million_run_tokens_out: float | None = _price("A million tokens of their answers.")
+    usd_per_replica_hour: float | None = _price("An hour of the machine that one model server of the loop has, its GPUs included.")
+    replica_tokens_per_second: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Answer tokens that one model server writes in a second at full load, as a load test found. Default: those of the "
+        "busiest minute in the traffic log, which is less unless that minute was full.",
+    )
+    api_usd_per_million_tokens_in: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="A million tokens of requests to an API that could answer instead of the model. Default: as reference_model.",
+    )
+    api_usd_per_million_tokens_out: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="A million tokens of its answers. Default: as reference_model."
+    )
+
+
+class Budget(Strict):
+    """What the loop's runs may cost. A run that would train or evaluate does not start once the month has cost as much."""
+
+    usd_per_month: float = Field(
+        gt=0,
+        allow_inf_nan=False,
+        description="US dollars that all runs of the loop may cost in a calendar month of timezone. Serving does not count. A run that "
+        "began may go beyond it.",
+    )
+
+
 class Notify(Strict):
     """Where alerts go besides the log. URLs that are secrets come from environment variables."""
 
@@ -705,6 +748,8 @@ class LoopConfig(Strict):
     serving: Serving = Field(Serving(), description="How long the gateway waits for the model server.")
     monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
     traffic: TrafficSettings = Field(TrafficSettings(), description="How long requests stay in the traffic log.")
+    prices: Prices = Field(Prices(), description="What an hour and a token cost.")
+    budget: Budget | None = Field(None, description="What the loop's runs may cost. Needs prices. Default: no limit.")
     notify: Notify = Field(Notify(), description="Where alerts go.")
     sensor_interval: Seconds = Field(timedelta(seconds=30).total_seconds(), description="Time between two ticks of the loop's sensors.")
 
@@ -744,6 +789,28 @@ class LoopConfig(Strict):
     def min_chars(self) -> int:
         """Shortest request and answer together, in characters."""
         return self.task.form.shortest if self.dataset.min_chars is None else self.dataset.min_chars
+
+    @model_validator(mode="after")
+    def _a_budget_needs_prices(self) -> "LoopConfig":
+        if self.budget and self.prices.usd_per_cpu_hour is None:
+            raise ValueError(
+                "budget needs prices.usd_per_cpu_hour, as every run uses a processor: set it, to 0 if a GPU's price includes it"
+            )
+        asked = {
+            "llm_judge": self.llm_judge,
+            "monitors.llm_judge": self.monitors.llm_judge,
+            "dataset.teacher": self.dataset.teacher,
+            "reference_model": self.reference_model,
+            "embedder": self.embedder.type == "openai",
+        }
+        names = [name for name, endpoint in asked.items() if endpoint]
+        tokens = (self.prices.usd_per_million_run_tokens_in, self.prices.usd_per_million_run_tokens_out)
+        if self.budget and names and None in tokens:
+            raise ValueError(
+                "budget needs prices.usd_per_million_run_tokens_in and usd_per_million_run_tokens_out, as runs ask the endpoint of "
+                f"{', '.join(names)}: set them, to 0 if it costs nothing"
+            )
+        return self
 
     @model_validator(mode="after")
     def _somebody_says_yes(self) -> "LoopConfig":

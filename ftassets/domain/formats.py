@@ -230,6 +230,11 @@ def _retrain_decision_2(record: dict[str, Any]) -> dict[str, Any]:
     return record | {"situation": {**situation, **new}}
 
 
+def _retrain_decision_3(record: dict[str, Any]) -> dict[str, Any]:
+    situation = record.get("situation")
+    return record | {"situation": {**situation, "over_budget": None}} if isinstance(situation, Mapping) else record
+
+
 def _row_2(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"source": "thumbs_up"} if row.get("source") == "liked" else row
 
@@ -279,7 +284,7 @@ _ALL = (
     _report("quality", "a quality report", "asset quality_report, people", 3, {1: _quality_report_2, 2: _quality_report_3}),
     _report("behaviour", "a behaviour report", "people"),
     _report("live-golden", "a live golden report", "asset live_golden_report, people", 2, {1: _live_golden_report_2}),
-    _report("decision", "a retrain decision", "`ftassets replay`", 2, {1: _retrain_decision_2}),
+    _report("decision", "a retrain decision", "`ftassets replay`", 3, {1: _retrain_decision_2, 2: _retrain_decision_3}),
     Kind("human_review", "the reviews people gave of a report",
         "`reports/LOOP/review-REPORT.json`", _FIELD, "`ftassets review import`", "gates, release"),
     Kind("error_budget", "the decisions that count against a loop's error budget",
@@ -314,6 +319,8 @@ _ALL = (
         "`health/LOOP.decision.json`", _FIELD, "sensor LOOP__retrain", "sensor LOOP__health, CLI"),
     Kind("usage_entry", "what a node of a run used",
         "a line of `usage/LOOP/MONTH.jsonl` (UTC); while it works `usage/LOOP/at_work/ID.json`", _FIELD, "runs", "runs, CLI"),
+    Kind("served", "what a loop's versions answered, by day",
+        "`usage/LOOP/served.json`", _FIELD, "asset cost_report, `ftassets cost`", "asset cost_report, `ftassets cost`"),
     Kind("health", "the health of a loop",
         "`health/LOOP.json`", _FIELD, "sensor LOOP__health", "gateway's `/metrics`, sensor LOOP__health, CLI"),
     Kind("notices", "what people were told of a loop's health, and what they silenced",

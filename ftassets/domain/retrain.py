@@ -50,6 +50,7 @@ class Cause(StrEnum):
     FAILED = "failed"
     COOLDOWN = "cooldown"
     BUDGET = "budget"
+    COST = "cost"
     NOTHING_NEW = "nothing_new"
     FEW_LABELS = "few_labels"
     OBSERVE = "observe"
@@ -66,6 +67,7 @@ class Situation:
     `new_labels` are usable labels that the version in production was not trained on, `untried_labels` those of them that no training
     was made with. Corrections come at `labels_per_day`, and are taken until `labels_expire` seconds after the request (None: not known).
     `unusable_labels` says in words what else came, and why it does not count. A run that died or failed took no labels.
+    `over_budget` says why no run may start by what runs cost, None if one may.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # of a stored one
@@ -91,6 +93,7 @@ class Situation:
     unusable_labels: str
     failed: int  # runs in a row that failed or were cancelled without a verdict, since
     failed_at: float | None  # when the newest of them ended
+    over_budget: str | None
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,8 @@ def _against(s: Situation, loop: LoopConfig | Policy) -> tuple[Cause, str] | Non
     if policy.max_retrains is not None and s.retrains_in_quarter >= policy.max_retrains:
         spent = f"{s.retrains_in_quarter} retrains in the last 91 days, max_retrains is {policy.max_retrains}"
         return Cause.BUDGET, f"{spent}: a person may {by_hand}"
+    if s.over_budget is not None:
+        return Cause.COST, s.over_budget
     return None
 
 

@@ -6,20 +6,26 @@ if __name__ == "__main__":
     start("ftassets.gate_service.__main__")
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ftassets.assets._shared.failures import OVER_BUDGET
+from ftassets.assets._shared.metered import measured
+from ftassets.backends.control.spending import budget_now
+from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.config.home import Home
 from ftassets.config.profiles import backends
 from ftassets.durable import write_durably
 from ftassets.exits import ending
-from ftassets.gate_service.contract import BadRequest, EvaluationJob
+from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.workers.process import die_with_parent, failure_file, read_job
 
 BAD_REQUEST = 2  # exit code
+NODE = "gate_service"  # under which name it is recorded what an evaluation used
 
 _Result = TypeVar("_Result")
 
@@ -34,7 +40,14 @@ def work_off(job_file: Path) -> int:
         made = backends(home)
         names = ("artifacts", "control", "dataset_store", "evaluator", "serving")
         artifacts, control, store, evaluator, serving = (made[name]() for name in names)
-        answer = in_a_run(job.id, lambda context: evaluate(job, home, artifacts, control, store, evaluator, serving, context))
+
+        def measured_evaluation(context: Any) -> GateAnswer:
+            with measured(control, job.loop.name, NODE, context):
+                if (found := budget_now(control, job.loop, (NODE,), time.time())) and found.why:
+                    raise EvaluationFailed(f"{OVER_BUDGET}: {found.why}")
+                return evaluate(job, home, artifacts, control, store, evaluator, serving, context)
+
+        answer = in_a_run(job.id, measured_evaluation)
         write_durably(job.answer, answer.model_dump_json())
     except BadRequest as error:
         write_durably(failure_file(job_file), str(error))

@@ -58,6 +58,20 @@ def bars(title: str, counts: Sequence[tuple[str, int]]) -> str:
     return _image(title, draw, (6.0, 0.9 + 0.22 * len(counts)))
 
 
+def stacked_months(unit: str, months: Sequence[tuple[str, float, float]]) -> str:
+    """A bar a month: (month, what making versions took, what watching took), in one unit."""
+
+    def draw(axes: Any) -> None:
+        names, making, watching = zip(*months, strict=True)
+        axes.bar(names, making, color=CALM, label="making versions")
+        axes.bar(names, watching, bottom=making, color=PALE, label="watching")
+        axes.set_ylabel(unit, fontsize=8)
+        axes.tick_params(axis="x", labelrotation=20, labelsize=7)
+        axes.legend(fontsize=8)
+
+    return _image(f"{unit} by month", draw)
+
+
 def histogram(title: str, values: Sequence[float]) -> str:
     """How often each size occurs."""
 

@@ -9,7 +9,10 @@ import pytest
 from ftassets.automation import bootstrap
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.automation.ownership import DIED
+from ftassets.backends.control.usage import close
+from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.spending.usage import Usage, UsageEntry
 from ftassets_tests.automation.conftest import NAME, Bench, C, P, S, loop_of, requested, skipped
 
 
@@ -53,6 +56,17 @@ def test_has_nothing_to_do_once_there_is_a_version(bench: Bench) -> None:
     assert "waits for its rollout" in skipped(bench.bootstrap())
     bench.serving.now = EndpointState(production=P)
     assert skipped(bench.bootstrap()) == "a version is in production"
+
+
+def test_a_first_version_waits_for_a_budget(bench: Bench) -> None:
+    used = UsageEntry(
+        id="x", loop=NAME, run_id="x", node="adapter", for_release=True, at=time.time(), until=time.time(), ended="failed",
+        usage=Usage(cpu_seconds=9000),
+    )  # fmt: skip
+    close(control(bench.home), used)
+    assert requested(bench.bootstrap(loop_of(prices={"usd_per_cpu_hour": 4}, budget={"usd_per_month": 11})))
+    said = skipped(bench.bootstrap(loop_of(prices={"usd_per_cpu_hour": 4}, budget={"usd_per_month": 10})))
+    assert "cost 10.00 USD, budget.usd_per_month is 10.00 USD: raise it, or wait for the next month" in said
 
 
 def test_observe_says_what_it_would_do(bench: Bench) -> None:

@@ -15,12 +15,14 @@ from ftassets.automation import retrain
 from ftassets.automation.jobs import TRIGGER, endpoint_job_name, retrain_job_name
 from ftassets.automation.ownership import DIED
 from ftassets.automation.schedules import next_retrain
+from ftassets.backends.control.usage import close
 from ftassets.backends.dataset_store.base import Unreachable
 from ftassets.cli.commands.replay import replay
-from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import artifacts
+from ftassets.config.loop import Budget, LoopConfig, Prices
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.formats import KINDS
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.spending.usage import Usage, UsageEntry
 from ftassets.durable import file_digest
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, P, S, loop_of, requested, skipped
 
@@ -392,3 +394,17 @@ def test_a_kept_decision_is_made_again_byte_by_byte(bench: Bench) -> None:
     for path in kept:
         assert replay(artifacts(bench.home), [NAME], path.stem.removeprefix("decision-")[:12]).same
         assert path.stem == f"decision-{file_digest(path)}"
+
+
+def test_a_month_that_cost_its_budget_holds_retrains_with_the_number(bench: Bench) -> None:
+    loop = triggered_by(feedback=3).model_copy(update={"prices": Prices(usd_per_cpu_hour=4), "budget": Budget(usd_per_month=10)})
+    bench.traffic.correct(3)
+    used = UsageEntry(
+        id="x", loop=NAME, run_id="x", node="drift_report", for_release=False, at=time.time(), until=time.time(), ended="done",
+        usage=Usage(cpu_seconds=9000),
+    )  # fmt: skip
+    close(control(bench.home), used)
+    said = skipped(bench.retrain(loop))
+    assert said.startswith("WAIT (feedback): runs of ")
+    assert "cost 10.00 USD, budget.usd_per_month is 10.00 USD: raise it, or wait for the next month" in said
+    assert requested(bench.retrain(loop.model_copy(update={"budget": Budget(usd_per_month=11)})))

@@ -53,6 +53,7 @@ READY: dict[str, Any] = {
     "unusable_labels": "",
     "failed": 0,
     "failed_at": None,
+    "over_budget": None,
 }
 DUE = {"alarms": 0, "schedule_due_at": 97 * HOUR}
 FALLEN = {"alarms": 0, "quality": 0.84, "quality_baseline": 0.9}
@@ -77,6 +78,7 @@ def situation(**changes: Any) -> Situation:
         ({"rollout_running": True}, Action.WAIT, Cause.ROLLOUT_RUNNING, "a rollout of this loop is under way"),
         ({"died": ATTEMPTS}, Action.WAIT, Cause.DIED, "died 5 times: check the runs, then start the job triage__retrain by hand"),
         ({"last_retrain_at": 94 * HOUR + 1800}, Action.WAIT, Cause.COOLDOWN, "cooling down for another 30.0 min"),
+        ({"over_budget": "runs of May cost 210.00 USD"}, Action.WAIT, Cause.COST, "runs of May cost 210.00 USD"),
         ({"retrains_in_quarter": 4}, Action.WAIT, Cause.BUDGET, "max_retrains is 4: a person may start the job triage__retrain by hand"),
         ({"new_labels": 99}, Action.WAIT, Cause.FEW_LABELS, "99 new labelled answers, 100 are needed; the drift alarm stays pending"),
         ({"new_labels": 99}, Action.WAIT, Cause.FEW_LABELS, "ftassets label export triage"),
@@ -192,6 +194,7 @@ SITUATIONS = st.builds(
     unusable_labels=st.sampled_from(["", "exact 3"]),
     failed=st.integers(0, 6),
     failed_at=TIMES,
+    over_budget=st.none() | st.just("spent"),
 )
 MODES = st.sampled_from(["observe", "propose", "auto"])
 
@@ -207,6 +210,7 @@ def test_nothing_is_trained_without_a_trigger_or_against_an_objection(state: Sit
     fallen = state.quality is not None and state.quality_baseline is not None and state.quality_baseline - state.quality >= 0.05
     assert (decision.trigger is None) == (not (drift or feedback or due or fallen))
     if decision.action is Action.RETRAIN:
+        assert state.over_budget is None
         assert decision.trigger is not None
         assert mode != "observe"
         assert state.new_labels >= 100 or feedback

@@ -18,11 +18,14 @@ from ftassets.assets._shared.dataset_files import read_splits
 from ftassets.assets._shared.run_nodes import UNFINISHED
 from ftassets.automation.ownership import DIED, PID
 from ftassets.backends.artifacts.versions import verify
+from ftassets.backends.control.spending import spending
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.trainer.checkpoints import newest_step
 from ftassets.config.home import Home
-from ftassets.config.profiles import artifacts
+from ftassets.config.loop_files import read_loops
+from ftassets.config.profiles import artifacts, control, traffic_log
+from ftassets.domain.spending.cycles import Outcome
 from ftassets.processes.code_location import CodeLocation
 from ftassets.processes.up import down, free_ports, up
 from ftassets.testing.tiny_loop import LOOP, taught_model, tiny_config
@@ -153,6 +156,21 @@ def test_the_loop_survives_kills(world: World) -> None:
     body = {"model": LOOP, "messages": [{"role": "user", "content": "dim the lamp"}]}
     assert requests.post(f"{address}/v1/chat/completions", json=body, timeout=30).headers["x-ftassets-version"] == production
     assert "RepositoryLocation" in requests.post(f"{world.ui}/graphql", json={"query": LOCATIONS}, timeout=30).text
+
+    kept = control(world.home)
+    [loop] = read_loops(world.home.root.parent / "loops").values()
+    cost = spending(kept, traffic_log(world.home), loop, time.time())
+    assert cost.outcomes == {Outcome.DIED: 2, Outcome.PROMOTED: 1}
+    assert [each.version for each in cost.cycles if each.outcome is Outcome.PROMOTED] == [production] == list(cost.promoted)
+    logs = [f"usage/{LOOP}/{name}" for name in kept.names(f"usage/{LOOP}") if name.endswith(".jsonl")]
+    killed = [json.loads(kept.read(f"usage/{LOOP}/at_work/{name}") or b"{}") for name in kept.names(f"usage/{LOOP}/at_work")]
+    killed = [each for each in killed if each.get("node") == "adapter"]
+    assert len(killed) == 2
+    assert min(each["usage"]["cpu_seconds"] for each in killed) > 0  # they were killed within a second or two
+    over = [json.loads(line) for key in logs for line in kept.lines(key)]
+    runs = {each.run_id for each in cost.cycles}
+    by_hand = sum(each["usage"]["cpu_seconds"] for each in [*over, *killed] if each["run_id"] in runs)
+    assert cost.making.usage.cpu_seconds == pytest.approx(by_hand)
 
 
 LONG = {

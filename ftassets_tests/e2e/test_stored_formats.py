@@ -46,6 +46,7 @@ from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_record
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import read_review
+from ftassets.backends.control.served import count_served
 from ftassets.backends.control.shadow import read_shadow
 from ftassets.backends.control.usage import read_usage
 from ftassets.backends.control.waiting import read_waiting
@@ -257,7 +258,7 @@ def test_an_llm_judge_is_not_asked_again(home: Home, loop: LoopConfig) -> None:
 def test_small_files_are_read(sample: Path, home: Home) -> None:
     [decision] = report_digests(artifacts(home), LOOP, "decision")
     path = home.reports / LOOP / f"decision-{decision}.json"
-    assert (retrain.replay(path.read_bytes()) == path.read_bytes()) == (sample.name == CURRENT), "a decision is stored again as format 2"
+    assert (retrain.replay(path.read_bytes()) == path.read_bytes()) == (sample.name == CURRENT), "it is stored again as the current format"
     assert replay.replay(artifacts(home), [LOOP], decision[:12]).same
     assert read_report(artifacts(home), LOOP, "decision", decision)["decision"]["action"] == "RETRAIN"
     assert newest_reports(control(home), LOOP)["live_golden_report"].limits == {"share": 0.85}
@@ -267,6 +268,8 @@ def test_small_files_are_read(sample: Path, home: Home) -> None:
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
     used = [(each.node, each.ended, each.usage.tokens_trained) for each in read_usage(control(home), LOOP, 0, 4e9)]
     assert used == ([("adapter", "done", 120_000), ("eval_report", None, 120_000)] if sample.name == CURRENT else [])
+    served = count_served(control(home), SqliteTrafficLog(home.traffic_db), LOOP, 0.0).since(0.0)
+    assert {version: found.answers for version, found in served.items()} == ({"": 3, "ab" * 32: 3} if sample.name == CURRENT else {})
     health, decided = read_health(control(home), LOOP), read_decision(control(home), LOOP)
     now = sample.name == CURRENT
     assert (health and health.concerns[0].key) == ("traffic-stopped" if now else None)

@@ -10,6 +10,9 @@ import pytest
 from ftassets.assets.eval_report.answering import answer_file
 from ftassets.assets.eval_report.rows import RowSet, read_answers
 from ftassets.backends.control.error_budget import read_ledger
+from ftassets.backends.control.usage import read_usage
+from ftassets.backends.evaluator.base import EvaluationFailed
+from ftassets.config.loop import Budget, Prices
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.gate_service.contract import BadRequest, GateAnswer
@@ -75,6 +78,17 @@ def test_a_version_is_answered_scored_timed_and_judged(world: World, answer: tup
     }  # fmt: skip
     assert (found.passed, found.compared_with) == (True, world.base)
     assert staged == set()
+
+
+def test_what_an_evaluation_used_is_recorded_and_none_begins_on_a_spent_budget(world: World, answer: tuple[GateAnswer, set[str]]) -> None:
+    [used] = [each for each in read_usage(control(world.home), LOOP, 0, 4e9) if each.node == "gate_service"]
+    assert used.ended == "done"
+    assert used.usage.cpu_seconds > 1  # its own process and the evaluator's
+    assert used.usage.tokens_written > 0
+    poor = {"prices": Prices(usd_per_cpu_hour=1), "budget": Budget(usd_per_month=1e-9)}
+    job = world.job()
+    with this_tree(), pytest.raises(EvaluationFailed, match=r"refused by the budget: runs of .* cost .* USD"):
+        asyncio.run(run_process(job.model_copy(update={"loop": job.loop.model_copy(update=poor)})))
 
 
 def test_it_leaves_answers_for_the_loops_report_and_nothing_else(world: World, answer: tuple[GateAnswer, set[str]]) -> None:

@@ -45,6 +45,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain import retrain
+from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.human_review import Given
@@ -58,6 +59,7 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
 from ftassets.domain.shadow import ShadowRetrain
+from ftassets.domain.spending.served import Served, ServedMinute
 from ftassets.domain.spending.usage import Usage, UsageEntry
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
@@ -207,7 +209,7 @@ def make_home(folder: Path) -> None:
         now=1_700_000_000.0, alarms=2, novelty_share=0.2, new_labels=300, schedule_due_at=None, quality=0.8, quality_baseline=0.9,
         last_retrain_at=None, retrains_in_quarter=0, died=0, retrain_running=False, rollout_running=False, paused=None,
         seconds_per_row=0.1, expected_rows=480, untried_labels=280, labels_per_day=12.5, labels_expire=2_592_000.0,
-        unusable_labels="exact 3", failed=1, failed_at=1_699_990_000.0,
+        unusable_labels="exact 3", failed=1, failed_at=1_699_990_000.0, over_budget=None,
     )  # fmt: skip
     store_report(artifacts(home), LOOP, "decision", json.loads(retrain.record(situation, loop)))
     add_shadow(
@@ -225,6 +227,9 @@ def make_home(folder: Path) -> None:
     )  # fmt: skip
     close(control(home), used)
     write_at_work(control(home), used.model_copy(update={"id": "run-1.eval_report.1", "node": "eval_report", "ended": None, "made": None}))
+    minute = ServedMinute("ab" * 32, 29_406_666, answers=3, failed=1, uncounted=0, tokens_in=60, tokens_out=30, engine_ms=4500.0)
+    served = Served().with_minutes([minute], 1_764_400_200.0)
+    control(home).write(f"usage/{LOOP}/served.json", canonical_json(served.document()))
     health_of(home, situation, "e" * 64)
     dump(home.traffic_db, home.root / "traffic.sql")
     tidy(home.root)

@@ -7,7 +7,8 @@ import dagster as dg
 
 from ftassets.errors import FtassetsError
 
-REFUSED = "release refused"  # how a failure begins that says why a release is not made
+# how a failure begins that says why a release is not made, and why a run does not begin
+REFUSED, OVER_BUDGET = "release refused", "refused by the budget"
 
 
 @contextmanager

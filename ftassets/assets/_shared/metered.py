@@ -1,4 +1,4 @@
-"""Records what each node of a run uses, whatever it comes to."""
+"""Records what each node of a run uses, whatever it comes to, and refuses to begin what the loop's budget does not allow."""
 
 import functools
 import inspect
@@ -11,11 +11,15 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from ftassets.assets._shared.failures import REFUSED
+from ftassets.assets._shared.failures import OVER_BUDGET, REFUSED, failing
 from ftassets.assets._shared.run_nodes import nodes_of
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.spending import budget_now
 from ftassets.backends.control.usage import close, tidy, write_at_work
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.spending.budget import SPENDS
 from ftassets.domain.spending.usage import Ended, Usage, UsageEntry
+from ftassets.errors import StateDamaged
 from ftassets.metering import metered
 
 
@@ -28,7 +32,11 @@ class Work:
 
 @contextmanager
 def measured(control: Control, loop: str, name: str, context: Any) -> Iterator[Work]:
-    """Measure the block as the work of a node in the run of `context`, and record it. Raises OSError, StateDamaged before it begins."""
+    """Measure the block as the work of a node in the run of `context`, and record it.
+
+    What costs much does not begin when its use cannot be recorded, as on a full disk: raises OSError then. All else does: a rollback
+    must not wait for a disk.
+    """
     run, began = context.run, time.time()
     entry = UsageEntry(
         id=f"{run.run_id}.{name}.{secrets.token_hex(4)}",
@@ -39,13 +47,20 @@ def measured(control: Control, loop: str, name: str, context: Any) -> Iterator[W
         at=began,
         until=began,
     )
-    tidy(control, loop, began)
+    try:
+        tidy(control, loop, began)
+    except (StateDamaged, OSError) as error:  # `ftassets cost` and the budget say so too
+        context.log.warning(str(error))
     work, ended, used = Work(), None, Usage()
 
     def keep(usage: Usage) -> None:
         nonlocal used
         used = usage
-        write_at_work(control, entry.model_copy(update={"usage": usage, "until": time.time()}))
+        try:
+            write_at_work(control, entry.model_copy(update={"usage": usage, "until": time.time()}))
+        except OSError:
+            if name in SPENDS:
+                raise
 
     try:
         with metered(keep):
@@ -59,18 +74,20 @@ def measured(control: Control, loop: str, name: str, context: Any) -> Iterator[W
         try:
             close(control, over)
         except OSError as error:  # what was kept while it worked counts
-            context.log.warning(f"what {name} used is on record without how it ended: {error}")
+            context.log.warning(f"what {name} used is not recorded to its end: {error}")
 
 
-def metered_node(function: Callable[..., Any], loop: str, name: str, blocking: Collection[str]) -> Callable[..., Any]:
-    """The body of an asset, measured; `blocking` are its checks that refuse what it made."""
+def metered_node(function: Callable[..., Any], loop: LoopConfig, name: str, blocking: Collection[str]) -> Callable[..., Any]:
+    """The body of an asset, measured, if the budget lets it begin; `blocking` are its checks that refuse what it made."""
     signature = inspect.signature(function)
     own = "control" in signature.parameters
 
     @functools.wraps(function)
     def body(context: dg.AssetExecutionContext, **resources: Any) -> Any:
         control: Control = resources["control"] if own else resources.pop("control")
-        with measured(control, loop, name, context) as work:
+        with measured(control, loop.name, name, context) as work:
+            if name in SPENDS:
+                _refuse_over_budget(control, loop, context)
             result = function(context, **resources)
             if isinstance(result, dg.MaterializeResult):
                 work.made = result.data_version.value if result.data_version else None
@@ -84,7 +101,16 @@ def metered_node(function: Callable[..., Any], loop: str, name: str, blocking: C
     return body
 
 
+def _refuse_over_budget(control: Control, loop: LoopConfig, context: Any) -> None:
+    """Raises dg.Failure at the first node of a run that costs much, if the budget does not allow the run."""
+    with failing():
+        found = budget_now(control, loop, nodes_of(context.instance, context.run, loop.name), time.time(), context.run.run_id)
+    if found and found.why:
+        raise dg.Failure(f"{OVER_BUDGET}: {found.why}", allow_retries=False)
+
+
 def _ended(error: BaseException) -> Ended:
     if isinstance(error, DagsterExecutionInterruptedError | KeyboardInterrupt):
         return "cancelled"
-    return "refused" if isinstance(error, dg.Failure) and str(error.description).startswith(REFUSED) else "failed"
+    said = str(error.description) if isinstance(error, dg.Failure) else str(error)
+    return "refused" if said.startswith(REFUSED) else "over_budget" if said.startswith(OVER_BUDGET) else "failed"

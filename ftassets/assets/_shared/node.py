@@ -55,7 +55,7 @@ def asset(
         for group in ALONE:
             if name in group:
                 body = _alone(body, loop.name, group)
-        body = metered_node(body, loop.name, name, blocking)
+        body = metered_node(body, loop, name, blocking)
         return dg.multi_asset(name=f"{loop.name}__{name}", specs=[spec], **arguments)(body)
 
     return decorate

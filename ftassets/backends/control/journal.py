@@ -86,6 +86,11 @@ def read_state(control: Control, loop: str) -> EndpointState | None:
     return newer[-1].state if newer else state
 
 
+def read_transitions(control: Control, loop: str) -> list[Transition]:
+    """All changes of a loop's endpoint, oldest first, whether or not a gateway runs. Raises StateDamaged, OSError."""
+    return [transition for transition in _transitions(control) if transition.loop == loop]
+
+
 def _transitions(control: Control) -> list[Transition]:
     """The lines of the journal that can be read, oldest first."""
     transitions = []

@@ -36,7 +36,7 @@ def read_usage(control: Control, loop: str, since: float, until: float) -> list[
     logs = (name for name in control.names(f"{FOLDER}/{loop}") if name.endswith(_LOG))
     for key in (_key(loop, name) for name in logs if _month(since) <= name.removesuffix(_LOG) <= _month(until)):
         for number, line in enumerate(control.lines(key), start=1):
-            entry = _parsed(line, f"{control.uri(key)}, line {number}")
+            entry = _parsed(line, control, key, f", line {number}")
             found[entry.id] = entry
     return sorted((entry for entry in found.values() if since <= entry.at < until), key=lambda entry: (entry.at, entry.id))
 
@@ -52,13 +52,14 @@ def _at_work(control: Control, loop: str) -> Iterator[UsageEntry]:
     for name in control.names(_key(loop, _AT_WORK)):
         key = _key(loop, f"{_AT_WORK}/{name}")
         if (content := control.read(key)) is not None:  # it may be over meanwhile
-            yield _parsed(content, control.uri(key))
+            yield _parsed(content, control, key)
 
 
-def _parsed(content: bytes, where: str) -> UsageEntry:
+def _parsed(content: bytes, control: Control, key: str, line: str = "") -> UsageEntry:
     try:
         return UsageEntry.parse(content)
     except ValueError as error:  # NewerFormat too
+        where = f"{control.uri(key)}{line}"
         raise StateDamaged(f"{where}: what a run used cannot be read ({in_one_line(error)}): restore it, or remove it") from error
 
 

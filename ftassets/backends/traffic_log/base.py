@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
+from ftassets.domain.spending.served import ServedMinute
 from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes, UserFailures
 from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed, added_up
 from ftassets.domain.traffic.retention import DayOfTraffic, day_of
@@ -23,6 +24,7 @@ __all__ = [
     "LogUnusable",
     "Outcomes",
     "Reviewed",
+    "ServedMinute",
     "StillReadable",
     "TrafficLog",
     "UnknownAnswer",
@@ -157,6 +159,13 @@ class TrafficLog(ABC):
     @abstractmethod
     def last_time(self, loop: str, until: float) -> float | None:
         """When the loop's newest exchange with at < until began, whoever answered; None without one."""
+
+    @abstractmethod
+    def served(self, loop: str, since: float, until: float) -> list[ServedMinute]:
+        """What versions answered in each minute, of the rows that were stored at since <= time < until by the clock of the log.
+
+        In any order. Rows that were stored long after their answer, as by an import, are left out.
+        """
 
     @abstractmethod
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:

@@ -19,6 +19,7 @@ from ftassets.backends.traffic_log.base import (
     LogUnreachable,
     LogUnusable,
     Outcomes,
+    ServedMinute,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
@@ -28,6 +29,7 @@ from ftassets.backends.traffic_log.base import (
     storable,
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
+from ftassets.domain.spending.served import LATE, MINUTE
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
@@ -158,6 +160,14 @@ SELECT {_SELECTED} FROM traffic_exchange e
 WHERE e.loop = coalesce(CAST(:loop AS text), e.loop) AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
 _DERIVED = """
 SELECT e.id FROM traffic_exchange e, json_array_elements_text(CAST(:names AS json)) begin WHERE starts_with(e.id, begin)"""
+_SERVED = f"""
+SELECT version, CAST(floor(stored_at / {MINUTE}) AS bigint) AS minute, count(*) FILTER (WHERE status = {ANSWERED}),
+    count(*) FILTER (WHERE status <> {ANSWERED}),
+    count(*) FILTER (WHERE status = {ANSWERED} AND (tokens_in IS NULL OR tokens_out IS NULL)),
+    CAST(coalesce(sum(tokens_in), 0) AS bigint), CAST(coalesce(sum(tokens_out), 0) AS bigint), sum(latency_ms)
+FROM traffic_exchange
+WHERE loop = :loop AND stored_at >= CAST(:since AS double precision) AND stored_at < CAST(:until AS double precision)
+AND stored_at < at + latency_ms / 1000 + {LATE} GROUP BY version, minute"""
 _FEEDBACK_COUNTS = f"""
 SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_SAID}) said"""
 _FEEDBACK_BY_USER = f"""
@@ -334,6 +344,9 @@ class PostgresTrafficLog(TrafficLog):
     def last_time(self, loop: str, until: float) -> float | None:
         query = "SELECT at FROM traffic_exchange WHERE loop = :loop AND at < :until ORDER BY at DESC LIMIT 1"
         return next((at for (at,) in self._run(query, loop=loop, until=until)), None)
+
+    def served(self, loop: str, since: float, until: float) -> list[ServedMinute]:
+        return [ServedMinute(*row) for row in self._run(_SERVED, loop=loop, since=since, until=until)]
 
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         return (Exchange(*row) for row in self._pages(_WITH_FEEDBACK, since, loop=loop))

@@ -24,6 +24,7 @@ from ftassets.backends.traffic_log.base import (
     LogUnreachable,
     LogUnusable,
     Outcomes,
+    ServedMinute,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
@@ -32,6 +33,7 @@ from ftassets.backends.traffic_log.base import (
     probe,
     storable,
 )
+from ftassets.domain.spending.served import LATE, MINUTE
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.durable import prove_writable
 
@@ -297,6 +299,19 @@ class SqliteTrafficLog(TrafficLog):
     def last_time(self, loop: str, until: float) -> float | None:
         found = self._connection().execute("SELECT at FROM exchange WHERE loop = ? AND at < ? ORDER BY at DESC LIMIT 1", (loop, until))
         return next((at for (at,) in found), None)
+
+    def served(self, loop: str, since: float, until: float) -> list[ServedMinute]:
+        found = self._connection().execute(
+            f"""SELECT version, CAST(stored_at / {MINUTE} AS INTEGER) AS minute, count(*) FILTER (WHERE status = {ANSWERED}),
+                    count(*) FILTER (WHERE status <> {ANSWERED}),
+                    count(*) FILTER (WHERE status = {ANSWERED} AND (tokens_in IS NULL OR tokens_out IS NULL)),
+                    coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0), sum(latency_ms)
+                FROM exchange INDEXED BY exchange_by_arrival
+                WHERE loop = ? AND stored_at >= ? AND stored_at < ? AND stored_at < at + latency_ms / 1000 + {LATE}
+                GROUP BY version, minute""",
+            (loop, since, until),
+        )  # fmt: skip
+        return [ServedMinute(*row) for row in found]
 
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         rows = self._connection().execute(

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain.formats import Stored
 
-Ended = Literal["done", "refused", "failed", "cancelled"]
+# refused: by a check, a gate or the release; over_budget: the budget did not let it begin
+Ended = Literal["done", "refused", "over_budget", "failed", "cancelled"]
 
 SILENCE = 120.0  # seconds without a new measurement after which a node is not at work any more: its process was killed
 

@@ -24,6 +24,7 @@ from ftassets.backends.traffic_log.base import (
     FeedbackCounts,
     Outcomes,
     Reviewed,
+    ServedMinute,
     TrafficLog,
     UnknownAnswer,
     UserFailures,
@@ -419,6 +420,33 @@ class TrafficLogContract:
         rows = [exchange(n, at=float(3 * PAGE - n)) for n in range(2 * PAGE + 3)]
         log.append(rows)
         assert [each.exchange for each in log.arrivals("voice")] == rows
+
+    def test_what_was_served_is_added_up_by_version_and_minute_of_arrival_and_each_row_once(self, log: TrafficLog) -> None:
+        start = moment(log)
+        answered = partial(exchange, at=start, latency_ms=2000.0)
+        log.append([answered(1), answered(2, tokens_in=None), answered(3, version="v2"), answered(4, status=502, tokens_out=None)])
+        middle = moment(log)
+        log.append([answered(5), answered(6, loop="other"), answered(1), exchange(7, at=start - 5000)])  # the last one as an import does
+        end = moment(log)
+
+        def added(since: float, until: float) -> dict[str, tuple[int, int, int, int, int, float]]:
+            found: dict[str, list[ServedMinute]] = {}
+            for each in log.served("voice", since, until):
+                assert start - 60 < each.minute * 60 <= end
+                found.setdefault(each.version, []).append(each)
+            return {
+                version: (
+                    sum(each.answers for each in minutes), sum(each.failed for each in minutes), sum(each.uncounted for each in minutes),
+                    sum(each.tokens_in for each in minutes), sum(each.tokens_out for each in minutes),
+                    sum(each.engine_ms for each in minutes),
+                )
+                for version, minutes in found.items()
+            }  # fmt: skip
+
+        assert added(start, middle) == {"v1": (2, 1, 1, 14, 18, 6000.0), "v2": (1, 0, 0, 7, 9, 2000.0)}
+        assert added(middle, end) == {"v1": (1, 0, 0, 7, 9, 2000.0)}
+        assert added(start, end) == {"v1": (3, 1, 1, 21, 27, 8000.0), "v2": (1, 0, 0, 7, 9, 2000.0)}
+        assert log.served("voice", end, end + 1) == []
 
     def test_of_feedback_of_one_time_what_is_stored_last_counts_and_a_repeat_is_not_stored(self, log: TrafficLog) -> None:
         """As that of tools which keep no times, which has the time of the answer."""

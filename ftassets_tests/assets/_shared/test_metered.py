@@ -17,6 +17,7 @@ from ftassets.backends.control.files import FilesControl
 from ftassets.backends.control.usage import read_usage
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.spending.usage import UsageEntry
+from ftassets.errors import StateDamaged
 from ftassets_tests import ROOT
 
 EVER = (0.0, 4e9)
@@ -101,6 +102,45 @@ def test_a_blocking_check_refuses_what_was_made(loop: LoopConfig, control: Files
 
     [entry] = run(control, adapter)
     assert entry.ended == ended
+
+
+class FullDisk(FilesControl):
+    """Nothing can be written."""
+
+    def write(self, key: str, content: bytes) -> None:
+        raise OSError("no space left")
+
+    def append(self, key: str, line: bytes) -> None:
+        raise OSError("no space left")
+
+
+@pytest.mark.parametrize(("name", "begins"), [("endpoint", True), ("drift_report", True), ("adapter", False), ("curated_dataset", False)])
+def test_on_a_full_disk_traffic_is_moved_and_nothing_that_costs_much_begins(
+    loop: LoopConfig, tmp_path: Path, name: str, begins: bool
+) -> None:
+    ran = []
+
+    def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        ran.append(name)
+        return dg.MaterializeResult()
+
+    body.__name__ = name
+    run(FullDisk(tmp_path), asset(loop, "A node.", set())(body))
+    assert ran == [name] * begins
+
+
+def test_a_damaged_record_holds_no_node_up(loop: LoopConfig, control: FilesControl) -> None:
+    control.write("usage/support/at_work/other.json", b"{")
+
+    @asset(loop, "Moves traffic.", set())
+    def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return dg.MaterializeResult()
+
+    with pytest.raises(StateDamaged, match=r"other\.json: what a run used cannot be read"):
+        run(control, endpoint)
+    control.delete("usage/support/at_work/other.json")
+    [entry] = read_usage(control, "support", *EVER)
+    assert entry.ended == "done"
 
 
 def test_a_run_that_is_killed_leaves_what_it_had_used(tmp_path: Path, control: FilesControl) -> None:
