@@ -169,7 +169,7 @@ FROM traffic_exchange
 WHERE loop = :loop AND stored_at >= CAST(:since AS double precision) AND stored_at < CAST(:until AS double precision)
 AND stored_at < at + latency_ms / 1000 + {LATE} GROUP BY version, minute"""
 _FEEDBACK_COUNTS = f"""
-SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_SAID}) said"""
+SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_SAID}) f"""
 _FEEDBACK_BY_USER = f"""
 SELECT count(*), coalesce(sum(liked), 0), count(*), coalesce(sum(uncorrected), 0) FROM (
     SELECT avg(CASE WHEN thumb IS DISTINCT FROM 'down' THEN 1.0 ELSE 0.0 END) AS liked,
