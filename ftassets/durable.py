@@ -12,6 +12,10 @@ from pathlib import Path
 
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP}  # other file system, or one without hard links
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# of libraries that raise errors of their own; the last two are torch's about a file that it could not write whole
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "PytorchStreamWriter failed writing", "unexpected pos")
+
 
 def write_durably(path: Path, content: bytes | str) -> None:
     """Replace a file in one step; it is on the disk when this returns. Raises OSError and leaves the old file then."""
@@ -207,3 +211,12 @@ def _sync_file(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, says that a file could not grow."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL or any(words in str(error) for words in _FULL_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.durable import create_durably, file_digest, keep_file, prove_writable, secret, write_durably
+from ftassets.durable import create_durably, disk_is_full, file_digest, keep_file, prove_writable, secret, write_durably
 
 
 def test_secret_is_private_and_the_same_for_all_who_ask_at_once(tmp_path):
@@ -124,3 +124,21 @@ def test_a_folder_in_which_a_file_can_be_made_but_not_written_is_not_writable(tm
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "File too large" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "x"), True),
+        (OSError(errno.EDQUOT, "x"), True),
+        (OSError(errno.EACCES, "x"), False),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), True),
+        (RuntimeError("shape mismatch"), False),
+        (None, False),
+    ],
+)
+def test_a_full_disk_is_known_by_its_number_or_a_library_s_words(error: Exception | None, full: bool) -> None:
+    assert disk_is_full(error) is full
+    outer = RuntimeError("writing failed")
+    outer.__cause__ = error
+    assert disk_is_full(outer) is full

@@ -133,6 +133,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 **{name: value for name, value in _numbers(result).items() if value is not None},
                 "mlflow_run": tracked if page is None else dg.MetadataValue.url(page),
                 "folder": place(version_key(result.digest), result.digest),
+                **({"left_out": dict(result.left_out)} if result.left_out else {}),
                 **({"overfit": note} if (note := overfit_note(result.validation_losses)) else {}),
                 **({"resumed_at_steps": ", ".join(map(str, result.resumed_at))} if result.resumed_at else {}),
                 "loss": dg.MetadataValue.md(loss_curve(result.losses, result.validation_losses)),

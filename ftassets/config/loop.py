@@ -330,6 +330,21 @@ class Train(Strict):
         1.0, ge=0, description="Rows that production already knew, per new row, when training continues production's adapter."
     )
     loss_limit: float = Field(2.0, gt=1, description="Training stops when the loss exceeds its first value by this factor.")
+    max_time: Seconds | None = Field(
+        None, description="A training that is estimated to take longer is refused before it starts. Default: no limit."
+    )
+    max_left_out: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="A training is refused if more than this share of its rows is left out, because they are longer than max_length or "
+        "the chat template does not take them.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="balanced: the loss of a row counts the more the rarer its class is among the rows, all classes alike in sum. Not for "
+        "text tasks, which have no classes.",
+    )
     seed: int = Field(0, description="Seed of the order of rows and of the new weights.")
     eval_steps: int | None = Field(
         None, ge=1, description="Steps between two measurements of the validation loss. Default: the end of each epoch."
@@ -758,6 +773,8 @@ class LoopConfig(Strict):
         names = [gate.name for gate in self.gates]
         if len(set(names)) != len(names):
             raise ValueError(f"two gates have the same name: {sorted(names)}")
+        if self.train.class_weights != "none" and (why := self.task.form.lacks.get("classes")):
+            raise ValueError(f"train.class_weights does not apply: {why}; leave it out")
         if problems := [*gate_objections(self), *metric_objections(self)]:
             raise ValueError("; ".join(dict.fromkeys(problems)))
         return self

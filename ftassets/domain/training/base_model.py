@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.training.memory_need import Shape, training_bytes
+from ftassets.domain.training.method import METHODS
 from ftassets.wording import amount
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -84,7 +85,8 @@ def _model(loop: LoopConfig, facts: BaseFacts) -> Iterator[BaseFinding]:
     if facts.adapter_problem:
         yield BaseFinding("adapter", False, f"no LoRA adapter can be put on it ({facts.adapter_problem})")
     elif facts.shape:
-        yield BaseFinding("adapter", True, f"{facts.shape.trained / 1e6:.2f}M parameters to train at lora_r {loop.train.lora_r}")
+        at = f" at lora_r {loop.train.lora_r}" if METHODS[loop.train.method].adapter == "LORA" else f" by {loop.train.method}"
+        yield BaseFinding("adapter", True, f"{facts.shape.trained / 1e6:.2f}M parameters to train{at}")
     if facts.context is not None:
         most = loop.train.max_length
         fits = most <= facts.context
@@ -143,9 +145,9 @@ def _quantization(loop: LoopConfig, machine: Machine) -> Iterator[BaseFinding]:
 def _memory(loop: LoopConfig, facts: BaseFacts, machine: Machine) -> Iterator[BaseFinding]:
     if facts.shape is None:
         return
-    train, four_bits = loop.train, loop.train.method == "qlora"
+    train = loop.train
     needed = training_bytes(
-        facts.shape, train.batch_size, train.max_length, loop.task.max_tokens, four_bits, machine.bf16, checkpoints=machine.gpu
+        facts.shape, train.method, train.batch_size, train.max_length, loop.task.max_tokens, machine.bf16, checkpoints=machine.gpu
     )
     where = "the GPU" if machine.gpu else "this machine"
     fits = needed <= machine.memory

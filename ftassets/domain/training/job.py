@@ -50,6 +50,7 @@ class TrainingResult(BaseModel):
     validation_loss: float | None
     losses: list[tuple[int, float]]  # (step, training loss)
     validation_losses: list[tuple[int, float]] = []  # (step, loss)
+    left_out: dict[str, int] = {}  # rows of the split that were not trained on, by reason
     resumed_at: list[int] = []  # steps of the checkpoints it went on from
     start_from: str | None = None  # version whose weights training continued from
     lineage: str = "starts from the untuned base"

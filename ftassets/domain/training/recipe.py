@@ -5,7 +5,13 @@ from typing import Any
 from ftassets.config.loop import Task, Train
 from ftassets.domain.training.method import unread
 
-_DECIDES_NOTHING = {"preset", "save_steps", "command_folder"}  # a preset is there as what it set; where things lie changes nothing
+_DECIDES_NOTHING = {
+    "preset",
+    "save_steps",
+    "command_folder",
+    "max_time",
+    "max_left_out",
+}  # a preset is there as what it set; where things lie changes nothing
 _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, in however many passes
 
 

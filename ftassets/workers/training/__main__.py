@@ -8,7 +8,10 @@ if __name__ == "__main__":
 import sys
 from pathlib import Path
 
+from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob
+from ftassets.durable import disk_is_full
+from ftassets.errors import in_one_line
 from ftassets.workers.process import Report, cores, terminations, work_off
 from ftassets.workers.training.own_command import train_by_command
 from ftassets.workers.training.sft import train
@@ -16,9 +19,17 @@ from ftassets.workers.training.sft import train
 
 def _train(job: TrainingJob, report: Report) -> dict:
     with terminations() as stop_asked:
-        if job.train.command:
-            return train_by_command(job, report, stop_asked).model_dump(mode="json")
-        return train(job, report, cores(), stop_asked).model_dump(mode="json")
+        try:
+            if job.train.command:
+                return train_by_command(job, report, stop_asked).model_dump(mode="json")
+            return train(job, report, cores(), stop_asked).model_dump(mode="json")
+        except Exception as error:
+            if disk_is_full(error):
+                raise TrainingStopped(
+                    f"the disk is full ({in_one_line(error)[:200]}): make room below {job.versions.parent} and start the run again, it "
+                    "resumes from its last whole checkpoint"
+                ) from error
+            raise
 
 
 def main() -> int:

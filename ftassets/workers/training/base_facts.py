@@ -10,12 +10,11 @@ from typing import Any
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.training.base_model import PICKLED, BaseFacts, Machine, Template
-from ftassets.domain.training.memory_need import Shape
 from ftassets.errors import in_one_line
 from ftassets.workers.chat_template import SYSTEM, USER, stop_ids, writes_system
 from ftassets.workers.process import set_up_libraries
 from ftassets.workers.training.base_models import BaseFiles, base_files
-from ftassets.workers.training.methods.lora import adapter_config
+from ftassets.workers.training.need import empty_model, memory, shape_of
 from ftassets.workers.training.sft import computes_bf16
 
 _WEIGHTS = (".safetensors", ".gguf", *PICKLED)
@@ -34,20 +33,15 @@ def read_facts(loop: LoopConfig, cache: Path) -> BaseFacts:
 
 def machine() -> Machine:
     """This machine, as a training would use it."""
-    import psutil
     import torch
 
-    gpu = torch.cuda.is_available()
-    memory = torch.cuda.get_device_properties(0).total_memory if gpu else psutil.virtual_memory().total
-    return Machine(float(memory), gpu, computes_bf16(), importlib.util.find_spec("bitsandbytes") is not None)
+    return Machine(memory(), torch.cuda.is_available(), computes_bf16(), importlib.util.find_spec("bitsandbytes") is not None)
 
 
 def _with_model(facts: BaseFacts, files: BaseFiles, loop: LoopConfig) -> BaseFacts:
     """The facts with those of the configuration; the model is made without memory for its weights."""
     set_up_libraries()
-    import torch
-    from peft import get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False, **files.options)
@@ -63,23 +57,19 @@ def _with_model(facts: BaseFacts, files: BaseFiles, loop: LoopConfig) -> BaseFac
         embeddings=getattr(text, "vocab_size", None),
     )
     try:
-        with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        model = empty_model(config)
         if model.get_output_embeddings() is None:
             raise ValueError("it has no output layer over the vocabulary")
     except Exception as error:
         return replace(facts, model_problem=_short(error))
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    trained = 0
     try:
-        adapted = get_peft_model(model, adapter_config(loop.train, model))
-        trained = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
-        if trained == 0:
+        shape = shape_of(model, loop.train)
+        if shape.trained == 0:
             raise ValueError("it has no linear layer")
     except Exception as error:
-        facts = replace(facts, adapter_problem=_short(error))
-    names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
-    return replace(facts, shape=Shape(parameters, trained, *(int(getattr(text, name, 0) or 0) for name in names)))
+        without = loop.train.model_copy(update={"method": "full"})
+        return replace(facts, adapter_problem=_short(error), shape=replace(shape_of(model, without), trained=0))
+    return replace(facts, shape=shape)
 
 
 def _with_tokenizer(facts: BaseFacts, files: BaseFiles) -> BaseFacts:

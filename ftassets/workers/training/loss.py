@@ -7,6 +7,8 @@ from typing import Any
 def taught_loss(model: Any, inputs: Mapping[str, Any], count: Any = None) -> tuple[Any, Any]:
     """Cross entropy of the k labels (n, m) that are not -100, divided by `count` or by k, and the logits (k, vocabulary) behind it.
 
+    Each row's part is multiplied by its `weights` (n), where inputs have them.
+
     `model` is a causal language model of transformers. Its own forward pass makes the logits, with whatever it does to them, such as
     a scale or a cap, but of taught positions only: those of prompts and padding take most of the time on a CPU. The auxiliary loss
     of a mixture of experts is added where the model's configuration asks for it, as transformers adds it.
@@ -26,7 +28,11 @@ def taught_loss(model: Any, inputs: Mapping[str, Any], count: Any = None) -> tup
     finally:
         hook.remove()
     logits = output.logits[0]
-    loss = torch.nn.functional.cross_entropy(logits.float(), targets[taught], reduction="sum")
+    if (weights := inputs.get("weights")) is None:
+        loss = torch.nn.functional.cross_entropy(logits.float(), targets[taught], reduction="sum")
+    else:
+        each = torch.nn.functional.cross_entropy(logits.float(), targets[taught], reduction="none")
+        loss = (each * weights[:, None].expand_as(targets)[taught]).sum()
     loss = loss / (taught.sum() if count is None else count)
     if (balance := getattr(output, "aux_loss", None)) is not None and not isinstance(balance, int):
         loss = loss + model.config.router_aux_loss_coef * balance

@@ -2,8 +2,7 @@
 
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,19 @@ from ftassets.domain.release.adoption import AdoptionJob
 from ftassets.domain.release.version import MERGED, VersionManifest, tokenizer_digest
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.domain.training.left_out import left_out_objection
+from ftassets.domain.training.libraries import libraries_objection
 from ftassets.domain.training.overfit import kept_loss
 from ftassets.domain.training.recipe import recipe, same_steps
 from ftassets.domain.training.rows import lineage_of
 from ftassets.durable import file_digest
 from ftassets.wording import amount
-from ftassets.workers.chat_template import NoTemplate, Taught, prompt_ids, taught
+from ftassets.workers.chat_template import prompt_ids
 from ftassets.workers.process import Report
-from ftassets.workers.training import replicas
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.methods import METHODS
+from ftassets.workers.training.need import fit, libraries
+from ftassets.workers.training.rows import taught_rows, weights_of
 from ftassets.workers.training.steps import Steps, run_steps
 
 
@@ -42,6 +44,8 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     from transformers import set_seed
 
     base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
+    if why := libraries_objection(libraries(), job.train.method):
+        raise TrainingStopped(why)
     job, lineage, before = started(job, base_digest)
     method = METHODS[job.train.method](job.train, job.versions / base_digest / MERGED, job.base_model, job.start_from)
     if differs := method.refusal(before):
@@ -50,23 +54,25 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
     set_seed(job.train.seed)
     tokenizer = method.tokenizer()
-    rows = _tokens(tokenizer, read_rows(job.train_file), job, report)
-    validation = _tokens(tokenizer, read_rows(job.validation_file), job, report)
-    if not rows:
-        raise TrainingStopped("none of the rows can be taught: raise train.max_length above the longest, or shorten the rows")
+    rows = taught_rows(tokenizer, read_rows(job.train_file), job, report)
+    validation = taught_rows(tokenizer, read_rows(job.validation_file), job, report)
+    if why := left_out_objection(rows, job.train.max_left_out):
+        raise TrainingStopped(why)
     bf16 = computes_bf16()
+    fitted = fit(job.train, method.base, rows.kept, bf16, cores, job.versions, report)
+    job = job.model_copy(update={"train": fitted.train})
     model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainable == 0:
         raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
-    report(f"training on {amount(len(rows), 'row')}, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
+    report(f"training on {amount(len(rows.kept), 'row')}, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
 
     key = _key(job, base_digest)
     resume = newest(job.checkpoints, key)
     if resume:
         report(f"going on from the checkpoint of step {resume.step}")
-    count = 1 if torch.cuda.is_available() else replicas.fitting(job.train.batch_size, min(cores, len(rows)))
-    progress = run_steps(Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked), count, resume)
+    steps = Steps(job, model, tokenizer, rows.kept, validation.kept, bf16, key, report, stop_asked, weights_of(job, rows.classes))
+    progress = run_steps(steps, fitted.processes, resume)
     losses, seconds = progress.losses, progress.seconds
     validation_loss = kept_loss(progress.validation, job.train.early_stopping_patience)
     report(f"trained {amount(len(losses), 'step')} in {seconds:.0f} s, last loss {losses[-1]:.3f}; merging and reloading")
@@ -82,7 +88,8 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         method.kind,
         base_digest,
         lineage,
-        rows=len(rows),
+        rows=len(rows.kept),
+        left_out=rows.left_out,
         trainable_parameters=trainable,
         seconds=seconds,
         tokens_per_second=progress.tokens / seconds,
@@ -141,26 +148,6 @@ def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mappi
     return job, lineage, settings
 
 
-def _tokens(tokenizer: Any, rows: Iterable[Example], job: TrainingJob, report: Report) -> list[Taught]:
-    """The rows that the template takes, with at most `max_length` tokens; a message counts the others."""
-    kept, refused = [], Counter[str]()
-    total = 0
-    for row in rows:
-        total += 1
-        try:
-            tokens = taught(tokenizer, job.task.system_prompt, row, row.completion)
-        except NoTemplate as error:
-            refused[str(error)] += 1
-            continue
-        if len(tokens.ids) > job.train.max_length:
-            refused[f"more than max_length {amount(job.train.max_length, 'token')}, cut they would teach half an answer"] += 1
-        else:
-            kept.append(tokens)
-    for reason, count in refused.items():
-        report(f"{count} of {amount(total, 'row is', 'rows are')} left out: {reason}")
-    return kept
-
-
 def publish_training(
     job: TrainingJob,
     staging: Path,
@@ -169,6 +156,7 @@ def publish_training(
     lineage: str,
     *,
     rows: int,
+    left_out: Mapping[str, int] | None = None,
     trainable_parameters: int,
     seconds: float,
     tokens_per_second: float | None,
@@ -202,6 +190,7 @@ def publish_training(
         base_digest=base_digest,
         steps=losses[-1][0],
         rows=rows,
+        left_out=dict(left_out or {}),
         train_seconds=seconds,
         tokens_per_second=tokens_per_second,
         trainable_parameters=trainable_parameters,

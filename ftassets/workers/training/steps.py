@@ -5,6 +5,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ class Steps:
     key: str  # of its checkpoints
     report: Report
     stop_asked: Callable[[], bool]
+    weights: Sequence[float] | None = None  # how much each row counts in the loss
 
 
 def run_steps(steps: Steps, count: int, resume: Checkpoint | None) -> Progress:
@@ -205,9 +208,15 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
     arguments = SFTConfig(output_dir=str(job.checkpoints), **_settings(train, batch, steps.bf16, torch.cuda.is_available()))
     watch = Watch()
     trainer = CompletionTrainer(
-        model=steps.model, args=arguments, train_dataset=_dataset(steps.rows), processing_class=steps.tokenizer, callbacks=[watch]
+        model=steps.model,
+        args=arguments,
+        train_dataset=_dataset(steps.rows, steps.weights),
+        processing_class=steps.tokenizer,
+        callbacks=[watch],
     )
     trainer.remove_callback(PrinterCallback)
+    if steps.weights is not None:
+        trainer.data_collator = partial(_weighted, trainer.data_collator)
     for _, weight in _trained(steps.model):
         weight.data = weight.data.float()  # TRL made those on a quantized base bf16, which loses small steps, and a checkpoint's are fp32
     return trainer, watch
@@ -251,6 +260,8 @@ def _settings(train: Train, batch: int, bf16: bool, cuda: bool) -> dict[str, Any
         "use_cpu": not cuda,
         "activation_checkpointing": cuda,
         "prediction_loss_only": True,
+        "remove_unused_columns": False,  # all of ours are used
+        **({"optim": "paged_adamw_8bit"} if cuda and find_spec("bitsandbytes") else {}),
         "dataloader_pin_memory": cuda,
         "include_num_input_tokens_seen": "non_padding",
         "logging_steps": 1,
@@ -261,8 +272,16 @@ def _settings(train: Train, batch: int, bf16: bool, cuda: bool) -> dict[str, Any
     }
 
 
-def _dataset(rows: Sequence[Taught]) -> Any:
-    """Rows as TRL takes them when they are tokens already: only the answer and its end have a loss."""
+def _weighted(collate: Callable[[Any], Any], rows: Any) -> Any:
+    """A batch of rows with their weights, which TRL's collator does not know; those of a validation have none."""
+    import torch
+
+    batch = collate(rows)
+    return {**batch, "weights": torch.tensor([row["weights"] for row in rows])} if "weights" in rows[0] else batch
+
+
+def _dataset(rows: Sequence[Taught], weights: Sequence[float] | None = None) -> Any:
+    """Rows as TRL takes them when they are tokens already: only the answer and its end have a loss. `weights`: one a row."""
     import pyarrow as pa
     from datasets import Dataset
 
@@ -273,4 +292,5 @@ def _dataset(rows: Sequence[Taught]) -> Any:
     answers = np.arange(len(ids)) >= np.repeat(ends - lengths + np.array([row.start for row in rows], np.int64), lengths)
     offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
     columns = {"input_ids": ids, "labels": np.where(answers, ids, _NOT_TAUGHT).astype(np.int32)}
-    return Dataset(pa.table({name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}))
+    arrays = {name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}
+    return Dataset(pa.table({**arrays, **({} if weights is None else {"weights": pa.array(weights, pa.float32())})}))

@@ -125,3 +125,17 @@ def test_early_stopping_keeps_the_weights_of_the_lowest_validation_loss(tmp_path
     job = tiny_job(tmp_path / "killed", tiny_base, **changes)
     end_after(job, len(losses) - 2)  # after the best
     assert same(train(job, lambda _: None), stopped)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of a process")
+def test_a_disk_that_fills_up_is_told_and_the_training_resumes_once_there_is_room(tmp_path, tiny_base):
+    job = tiny_job(tmp_path / "job", tiny_base, **HARD)
+    train(tiny_job(tmp_path / "converts", tiny_base, epochs=0.5), lambda _: None)
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, -1))\n"
+    code += "from ftassets.workers.training.__main__ import main; sys.exit(main())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", code, str(write_job(job, job.work / "job.json"))]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 2, ended.stderr[-2000:]
+    assert "the disk is full" in (last_words(job.work / "job.json") or "")
+    assert train(job, lambda _: None).steps == 4
