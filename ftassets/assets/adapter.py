@@ -154,6 +154,7 @@ def _numbers(result: TrainingResult) -> dict[str, float | None]:
         "first_loss": result.first_loss,
         "last_loss": result.last_loss,
         "validation_loss": result.validation_loss,
+        "merged_agreement": result.merged_agreement,
     }
 
 

@@ -50,6 +50,7 @@ class TrainingResult(BaseModel):
     validation_loss: float | None
     losses: list[tuple[int, float]]  # (step, training loss)
     validation_losses: list[tuple[int, float]] = []  # (step, loss)
+    merged_agreement: float | None = None  # share of tokens that the merged copy finds as likely as the trained model
     left_out: dict[str, int] = {}  # rows of the split that were not trained on, by reason
     resumed_at: list[int] = []  # steps of the checkpoints it went on from
     start_from: str | None = None  # version whose weights training continued from

@@ -7,7 +7,7 @@ OLDEST_ON_CPU = (0, 46)  # bitsandbytes: the first release that quantizes on a C
 
 @dataclass(frozen=True)
 class Libraries:
-    """What is installed, and what of it works: `driver` says that the machine has an NVIDIA driver, `gpu` that torch can use it.
+    """What is installed, and what of it works: `gpu` says that torch uses one, `gpu_problem` why it cannot use one that is there.
 
     `cuda` is the version that torch was built for, None of a CPU build. `quantizes` is None if the library of bitsandbytes could be
     loaded, else the reason.
@@ -15,18 +15,18 @@ class Libraries:
 
     torch: str
     cuda: str | None
-    driver: bool
     gpu: bool
     bitsandbytes: str | None
+    gpu_problem: str | None = None
     quantizes: str | None = None
 
 
 def libraries_objection(of: Libraries, method: str) -> str | None:
     """Why a training by this method should not start with these libraries; None if it may."""
-    if of.cuda is not None and of.driver and not of.gpu:
+    if of.gpu_problem is not None:
         return (
-            f"torch {of.torch} is built for CUDA {of.cuda} and cannot use this machine's GPU: its driver is older than that CUDA, or "
-            "the GPU is not given to this process; update the driver, or install the build of torch for the CUDA that `nvidia-smi` shows"
+            f"torch {of.torch} is built for CUDA {of.cuda} and cannot use this machine's GPU ({of.gpu_problem}): update the driver, or "
+            "install the build of torch for the CUDA that `nvidia-smi` shows"
         )
     if method != "qlora":
         return None

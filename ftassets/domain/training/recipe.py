@@ -12,12 +12,13 @@ _DECIDES_NOTHING = {
     "max_time",
     "max_left_out",
 }  # a preset is there as what it set; where things lie changes nothing
+_ONLY_IF_SET = ("command", "class_weights")
 _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, in however many passes
 
 
 def recipe(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
     """The recipe of a version, as its manifest has it; `parent` is the version whose adapter the training starts from."""
-    without = _DECIDES_NOTHING | unread(train.method) | (set() if train.command else {"command"})
+    without = _DECIDES_NOTHING | unread(train.method) | {name for name in _ONLY_IF_SET if getattr(train, name) in (None, "none")}
     settings = train.model_dump(mode="json", exclude=without)
     return {**settings, "system_prompt": task.system_prompt, "start_from": parent}
 

@@ -1,6 +1,5 @@
 """What a training will need, from the model's configuration and its rows, and what this machine has."""
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from ftassets.workers.training import replicas
 from ftassets.workers.training.methods.lora import adapter_config
 
 _MEASURED = 0.3  # seconds of matrix products, after some to warm up
+_NO_GPU = ("No CUDA GPUs are available", "Found no NVIDIA driver")
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -43,9 +43,15 @@ def libraries() -> Libraries:
                 quantizes = in_one_line(Exception(str(lib.error_msg)))[:200]
         except Exception as error:  # whatever a broken installation raises
             quantizes = f"{type(error).__name__}: {in_one_line(error)[:200]}"
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")  # a GPU that is there and not to be used
-    driver = Path("/proc/driver/nvidia/version").exists() and not hidden
-    return Libraries(torch.__version__, torch.version.cuda, driver, torch.cuda.is_available(), bitsandbytes, quantizes)
+    problem = None
+    gpu = torch.cuda.is_available()
+    if torch.version.cuda is not None and not gpu:
+        try:
+            torch.cuda.current_device()
+        except Exception as error:  # torch's own words for a driver that is too old; a machine without a GPU is none
+            text = in_one_line(error)[:200]
+            problem = None if any(words in text for words in _NO_GPU) else text
+    return Libraries(torch.__version__, torch.version.cuda, gpu, bitsandbytes, problem, quantizes)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ from ftassets.wording import amount
 from ftassets.workers.chat_template import prompt_ids
 from ftassets.workers.process import Report
 from ftassets.workers.training.base_models import ensure_base
+from ftassets.workers.training.loss import plain
+from ftassets.workers.training.merging import agreement, compared, likely_tokens, merged_tokens
 from ftassets.workers.training.methods import METHODS
 from ftassets.workers.training.need import fit, libraries
 from ftassets.workers.training.rows import taught_rows, weights_of
@@ -52,7 +54,6 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         raise TrainingStopped(f"production's adapter has {differs}: set it back, or adopt a base without it")
     if not job.train_file.stat().st_size:
         raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
-    set_seed(job.train.seed)
     tokenizer = method.tokenizer()
     rows = taught_rows(tokenizer, read_rows(job.train_file), job, report)
     validation = taught_rows(tokenizer, read_rows(job.validation_file), job, report)
@@ -61,6 +62,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     bf16 = computes_bf16()
     fitted = fit(job.train, method.base, rows.kept, bf16, cores, job.versions, report)
     job = job.model_copy(update={"train": fitted.train})
+    set_seed(job.train.seed)
     model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainable == 0:
@@ -79,9 +81,13 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
 
     staging = job.work / "version"
     shutil.rmtree(staging, ignore_errors=True)
+    sample = compared(validation.kept or rows.kept)
+    as_trained = likely_tokens(plain(model), sample, bf16)
     method.save(model, tokenizer, staging)
     del model
     method.merge(staging)
+    agreed = agreement(as_trained, merged_tokens(staging / MERGED, sample))
+    report(f"the merged copy in bf16 finds {agreed:.1%} of {amount(len(as_trained), 'token')} most likely that the trained model does")
     return publish_training(
         job,
         staging,
@@ -97,6 +103,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         validation_losses=progress.validation,
         validation_loss=validation_loss,
         resumed_at=progress.resumed_at,
+        merged_agreement=agreed,
     )
 
 
@@ -164,6 +171,7 @@ def publish_training(
     validation_losses: list[tuple[int, float]],
     validation_loss: float | None,
     resumed_at: Sequence[int] = (),
+    merged_agreement: float | None = None,
 ) -> TrainingResult:
     """Publish the version of a kind in `staging`, with what is known of its training. Raises TrainingStopped."""
     known = {
@@ -200,6 +208,7 @@ def publish_training(
         losses=losses,
         validation_losses=validation_losses,
         resumed_at=list(resumed_at),
+        merged_agreement=merged_agreement,
         start_from=job.parent,
         lineage=lineage,
     )

@@ -6,8 +6,9 @@ import pytest
 
 from ftassets.domain.training.libraries import Libraries, libraries_objection
 
-CPU = Libraries("2.13.0+cpu", None, driver=False, gpu=False, bitsandbytes="0.50.2")
-GPU = Libraries("2.13.0", "13.0", driver=True, gpu=True, bitsandbytes="0.50.2")
+CPU = Libraries("2.13.0+cpu", None, gpu=False, bitsandbytes="0.50.2")
+GPU = Libraries("2.13.0", "13.0", gpu=True, bitsandbytes="0.50.2")
+OLD = "The NVIDIA driver on your system is too old (found version 12020)"
 
 
 @pytest.mark.parametrize(
@@ -15,9 +16,12 @@ GPU = Libraries("2.13.0", "13.0", driver=True, gpu=True, bitsandbytes="0.50.2")
     [
         (CPU, "qlora", None),
         (GPU, "qlora", None),
-        (replace(CPU, driver=True), "lora", None),  # a CPU build next to a GPU trains, slowly
-        (replace(GPU, gpu=False), "lora", "torch 2.13.0 is built for CUDA 13.0 and cannot use this machine's GPU"),
-        (replace(GPU, gpu=False, driver=False), "lora", None),
+        (
+            replace(GPU, gpu=False, gpu_problem=OLD),
+            "lora",
+            f"torch 2.13.0 is built for CUDA 13.0 and cannot use this machine's GPU ({OLD})",
+        ),
+        (replace(GPU, gpu=False), "lora", None),  # no GPU is there, or none is to be used
         (replace(CPU, bitsandbytes=None), "qlora", "bitsandbytes, which is not installed"),
         (replace(CPU, bitsandbytes=None), "lora", None),
         (replace(GPU, quantizes="libbitsandbytes_cuda130.so not found"), "qlora", "works with torch 2.13.0 on CUDA 13.0 (libbits"),

@@ -17,3 +17,12 @@ def test_a_step_is_the_same_in_however_many_passes():
     )
     assert same_steps(TASK, Train(batch_size=8, gradient_accumulation_steps=1), None) != same_steps(TASK, Train(batch_size=4), None)
     assert same_steps(TASK, Train(seed=1), None) != same_steps(TASK, Train(seed=2), None)
+
+
+def test_what_a_method_does_not_read_and_weights_that_all_are_one_are_not_part_of_it():
+    assert "lora_r" not in recipe(TASK, Train(method="full"), None)
+    assert "prefix_tokens" not in recipe(TASK, Train(), None)
+    assert "class_weights" not in recipe(TASK, Train(), None)
+    assert recipe(TASK, Train(class_weights="balanced"), None)["class_weights"] == "balanced"
+    assert same_steps(TASK, Train(class_weights="balanced"), None) != same_steps(TASK, Train(), None)
+    assert recipe(TASK, Train(max_time=60, max_left_out=0.5), None) == recipe(TASK, Train(), None)
