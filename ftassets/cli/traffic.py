@@ -198,7 +198,7 @@ def forget(
     for name in report.repeated:
         typer.echo(f"  request {name} has its text among earlier turns: ftassets forget --request {name}")
     for commit in report.commits:
-        typer.echo(f"  dataset commit {str(commit['commit'])[:12]} of {commit['loop']} holds {amount(commit['rows'], 'row')}")
+        typer.echo(f"  commit {str(commit['commit'])[:12]} of {commit['loop']} holds {amount(commit['rows'], 'row')}")
     for version in report.versions:
         typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
     for version in report.unreadable:

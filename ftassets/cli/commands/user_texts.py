@@ -36,7 +36,7 @@ from ftassets.backends.artifacts.answers import answers_key
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import digests, load_manifest
-from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
+from ftassets.backends.dataset_store.base import Commit, DatasetStore, Files, ObjectNotFound, RefNotFound, run_branch
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.traffic_log.day_files import DayFiles
 from ftassets.backends.vector_store.base import VectorStore
@@ -249,17 +249,21 @@ class Scratch(Store):
 
 
 class Commits(History):
-    """Commits of datasets, refused ones as well; the current dataset loses the rows with its next commit."""
+    """Commits that brought a dataset, refused ones as well, labels, pairs or a quarantine; the current dataset loses the rows with its
+    next commit."""
 
-    name = "dataset commits"
-    stays = "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go"
+    name = "commits of datasets, labels and pairs"
+    stays = (
+        "the commits named above are history and keep the rows, and so do later commits until the one that took them out: rewrite the "
+        "repository's history without them, or delete it, if they must go"
+    )
 
     def __init__(self, store: DatasetStore, loops: Collection[str]) -> None:
         self._store, self._loops = store, loops
         self._found: dict[Subject, list[tuple[str, str, list[str], int]]] = {}  # commits do not change, and there may be many
 
     def find(self, who: Subject) -> list[Place]:
-        return [Place(loop, commit, len(rows) + dropped) for loop, commit, rows, dropped in self._holding(who) if rows or dropped]
+        return [Place(loop, commit, len(rows) + others) for loop, commit, rows, others in self._holding(who) if rows or others]
 
     def row_ids(self, who: Subject) -> frozenset[str]:
         """Ids of the rows that were made of their requests."""
@@ -271,14 +275,33 @@ class Commits(History):
         return self._found[who]
 
     def _searched(self, who: Subject) -> Iterator[tuple[str, str, list[str], int]]:
+        """Each commit of a loop, with the ids of its dataset's rows and the number of other rows that it brought."""
         log = [commit for commit in self._store.log("main", limit=100_000) if len(commit.parents) > 1]  # a merge repeats what it merges
+        unmerged = list(self._on_branches(run_branch("")))  # of processes that were killed
         for loop in self._loops:
-            refused = [self._store.get_commit(branch) for branch in self._store.branches(refused_folder(loop))]
-            for commit in [*log, *refused]:
-                if commit.metadata.get("loop") == loop and "content_hash" in commit.metadata:
-                    rows = [row["id"] for row in names_in_dataset(self._store, commit.id, loop) if _is_of(row, who)]
-                    dropped = sum(quarantined_of(row, who.requests) for row in quarantine_of(self._store, commit.id, loop))
-                    yield loop, commit.id, rows, dropped
+            for commit in [*log, *self._on_branches(refused_folder(loop)), *unmerged]:
+                if commit.metadata.get("loop") == loop:
+                    rows: list[str] = []
+                    if "content_hash" in commit.metadata:
+                        rows = [row["id"] for row in names_in_dataset(self._store, commit.id, loop) if _is_of(row, who)]
+                    yield loop, commit.id, rows, sum(self._brought(commit, loop, who))
+
+    def _on_branches(self, prefix: str) -> Iterator[Commit]:
+        for branch in self._store.branches(prefix):
+            with suppress(RefNotFound):  # it was merged meanwhile
+                yield self._store.get_commit(branch)
+
+    def _brought(self, commit: Commit, loop: str, who: Subject) -> Iterator[int]:
+        """Rows of labels, pairs and the quarantine in each such file that the commit changed."""
+        for change in self._store.diff(commit.parents[0], commit.id) if commit.parents else ():
+            if change.kind == "removed":
+                continue
+            if change.path.startswith(labels_folder(loop)):
+                yield sum(_is_of(row, who) for row in row_names(self._store.read(commit.id, change.path)))
+            elif change.path == pairs_path(loop):
+                yield sum(_is_of(row, who) for row in row_names(self._store.read(commit.id, change.path), "preference_pairs"))
+            elif change.path == quarantine_path(loop):
+                yield sum(quarantined_of(row, who.requests) for row in quarantine_of(self._store, commit.id, loop))
 
 
 class WrittenRows(History):

@@ -87,14 +87,21 @@ def parts(tmp_path: Path) -> dict:
         labels_path(NAME, "b"): to_parquet([example(n, "annotator", "label") for n in (2, 5)]),
         pairs_path(NAME): pairs_to_parquet(pairs),
     }
-    store.publish("run2", written, "labels and pairs", {"loop": NAME})
+    labels = store.publish("run2", written, "labels and pairs", {"loop": NAME}).commit
     manifest = VersionManifest(
         kind="adapter", base_model="b", files={"a": "0"}, tokenizer_digest="t", generation={}, dataset_commit=dataset
     )
     folder = tmp_path / "versions" / manifest.digest
     folder.mkdir(parents=True)
     (folder / MANIFEST).write_bytes(canonical_json(manifest.model_dump()))
-    return {"traffic_log": log, "vector_store": vectors, "dataset_store": store, "artifacts": FolderArtifacts(tmp_path), "dataset": dataset}
+    return {
+        "traffic_log": log,
+        "vector_store": vectors,
+        "dataset_store": store,
+        "artifacts": FolderArtifacts(tmp_path),
+        "dataset": dataset,
+        "labels": labels,
+    }
 
 
 def run(parts: dict, loops: tuple[str, ...] = (NAME,), **who: Any) -> dict:
@@ -164,7 +171,10 @@ def test_folders_that_loop_files_name_are_searched_too(tmp_path: Path) -> None:
 
 def test_the_report_names_commits_and_versions_that_hold_the_rows(parts: dict) -> None:
     report = run(parts, user="ann")
-    assert report["commits"] == [{"loop": NAME, "commit": parts["dataset"], "rows": 3}]
+    assert report["commits"] == [
+        {"loop": NAME, "commit": parts["labels"], "rows": 2},
+        {"loop": NAME, "commit": parts["dataset"], "rows": 3},
+    ]
     assert [version["dataset_commit"] for version in report["versions"]] == [parts["dataset"]]
 
 
@@ -177,6 +187,25 @@ def test_the_report_names_refused_datasets_that_hold_the_rows(parts: dict) -> No
     assert {"loop": NAME, "commit": commit, "rows": 1} in run(parts, user="ann")["commits"]
 
 
+def test_commits_of_labels_are_named_in_a_home_without_a_dataset_and_so_is_what_a_killed_process_left(tmp_path: Path) -> None:
+    store, log = GitDatasetStore(tmp_path / "d.git"), SqliteTrafficLog(tmp_path / "t.db")
+    log.append([exchange(n, "ann") for n in range(3)])
+    batches = [[1], [1, 2], [2]]
+    for place, rows in enumerate(batches):
+        labels = {labels_path(NAME, "b"): to_parquet([example(n, "annotator", "label") for n in rows])}
+        store.publish(f"run{place}", labels, "labels", {"loop": NAME})
+    store.publish("other", {seed_path(NAME): to_parquet([example(7, "")])}, "seed", {"loop": NAME})
+    store.branch("run/killed")
+    store.put("run/killed", pairs_path(NAME), pairs_to_parquet([]))
+    store.put("run/killed", labels_path(NAME, "c"), to_parquet([example(0, "annotator", "label")]))
+    killed = store.commit("run/killed", "pairs", {"loop": NAME})
+    new = {"vector_store": QdrantVectorStore(tmp_path / "v"), "artifacts": FolderArtifacts(tmp_path)}
+    report = run({"traffic_log": log, "dataset_store": store, **new}, user="ann")
+    assert [item["rows"] for item in report["commits"]] == [1, 2, 1, 1]
+    assert report["commits"][-1]["commit"] == killed
+    assert "keep the rows" in report["stays"]
+
+
 def test_quarantined_rows_are_named_and_leave_the_quarantine_of_main(parts: dict) -> None:
     store = parts["dataset_store"]
     wheres = ("schema:correction:r1", "dedup:label:r2", "pii:r1", "schema:label:label:r0", "dedup:r4", "dedup:r10", "schema:seed:3")
@@ -187,8 +216,8 @@ def test_quarantined_rows_are_named_and_leave_the_quarantine_of_main(parts: dict
     files = dataset_objects(store, NAME, rows, dropped[:1], {}, {}, "q")
     refused = store.set_aside(refused_branch(NAME, "run9"), "run9", files, "refused", facts)
     report = run(parts, user="ann")
-    assert {item["commit"]: item["rows"] for item in report["commits"]} == {parts["dataset"]: 3, main: 4, refused: 1}
-    assert "keep the rows named above" in report["stays"]
+    assert {item["commit"]: item["rows"] for item in report["commits"]} == {parts["dataset"]: 3, parts["labels"]: 2, main: 4, refused: 1}
+    assert "the commits named above are history and keep the rows" in report["stays"]
     left = quarantine_from_parquet(store.read("main", quarantine_path(NAME)))
     assert left == dropped[4:]
 
@@ -209,7 +238,7 @@ def test_a_request_that_was_forgotten_earlier_is_not_counted_again(parts: dict) 
     assert run(parts, request="r4")["earlier"] is False
     again = run(parts, request="r4")
     assert (again["earlier"], again["requests"]) == (True, [])
-    assert [item["commit"] for item in again["commits"]] == [parts["dataset"]]
+    assert [item["commit"] for item in again["commits"]] == [parts["labels"], parts["dataset"]]
 
 
 def test_a_label_whose_request_the_log_never_had_is_forgotten(parts: dict) -> None:
@@ -245,7 +274,7 @@ def test_the_user_of_a_request_is_looked_up(parts: dict) -> None:
 
 def test_a_loop_whose_file_is_not_here_is_searched_too(parts: dict) -> None:
     report = run(parts, loops=(), user="ann")
-    assert [item["loop"] for item in report["commits"]] == [NAME]
+    assert [item["loop"] for item in report["commits"]] == [NAME] * 2
     assert {pair.user for pair in pairs_from_parquet(parts["dataset_store"].read("main", pairs_path(NAME)))} == {"bob"}
 
 
@@ -401,8 +430,8 @@ def test_a_call_that_was_killed_is_finished_by_the_next_one_with_the_same_report
             run(parts, user="ann", day_files=files)
     report = run(parts, user="ann", day_files=files)
     history = [(item["commit"], item["rows"]) for item in report["commits"]]
-    assert [rows for _, rows in history] == [2, 3]
-    assert history[1][0] == parts["dataset"]
+    assert [rows for _, rows in history] == [2, 2, 3]
+    assert [commit for commit, _ in history[1:]] == [parts["labels"], parts["dataset"]]
     assert [version["dataset_commit"] for version in report["versions"]] == [parts["dataset"]]
     gone = LogRows.name in done
     assert report["earlier"] is gone
