@@ -21,6 +21,8 @@ _SHAPE = re.compile(
     r"|(?<=[0-9])(?:[A-Za-z0-9_+/.-]{8}|(?<=[A-Za-z0-9_+/.-]{9}))"  # in a word of 16 characters or more
     r")"
 )
+_SHORTEST = 3  # characters of what can be found: a PIN of three digits
+_WITHOUT_DIGIT = 16  # of a text in which a secret without a digit can be found
 _LONG_NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5}")
 
 
@@ -28,7 +30,7 @@ def may_hold(text: str) -> bool:
     """Whether `find` could find anything; quick."""
     if _HINT.search(text) and (_SHAPE.search(text) or may_be_named(text)):
         return True
-    return PRIVATE_KEY in text or may_be_phrase(text) or may_be_letters(text)
+    return len(text) >= _WITHOUT_DIGIT and (PRIVATE_KEY in text or may_be_phrase(text) or may_be_letters(text))
 
 
 def find(text: str, label: str = "") -> list[Span]:
@@ -37,6 +39,8 @@ def find(text: str, label: str = "") -> list[Span]:
     `label` is what the text is called, for example its key in a JSON document: it counts as a word before the text. Digits and letters
     of other scripts and widths count, as do escapes of JSON, URLs and HTML. Time is linear in the text.
     """
+    if len(text) < _SHORTEST:
+        return []
     begin = f"{label}: " if label else ""
     if not may_hold(begin + text):
         return []

@@ -446,6 +446,7 @@ def test_pins_and_passphrases_are_found_by_what_they_are_called(text: str, left:
     ("value", "label", "kind"),
     [
         ("4821", "pin", "SECRET"),
+        ("482", "cvc", "SECRET"),
         ("482193", "one time otp", "SECRET"),
         ("12345678", "password", "SECRET"),
         ("correct horse battery staple", "wallet passphrase", "SECRET"),
