@@ -7,9 +7,11 @@ from ftassets.domain.personal_data.contacts import LATIN
 from ftassets.domain.personal_data.labels import label_before
 from ftassets.domain.personal_data.spans import Span
 
-_BEGIN = rf"[0-9](?<![{LATIN}_].)(?<![0-9][ .-].)"  # digit that begins a number
-_CARD_RUN = re.compile(_BEGIN + r"(?:[ ./-]{0,4}[0-9]){11,}")
-_SPLIT_CARD = re.compile(r"(?<![0-9_])[0-9]{4}(?:(?:[ \t]{0,4}\r?\n[ \t]{0,4}|_)[0-9]{4}){3}(?![0-9_])")  # four groups, on a line each
+_CARD_RUN = re.compile(r"[0-9](?<![0-9].)(?<![0-9][ .-].)(?:[ ./-]{0,4}[0-9]){11,}")
+_GLUED = re.compile(rf"(?![0-9])[{LATIN}_][0-9]+")  # item12: a word that ends in digits
+# four groups, on a line each, or in bold or as code each
+_BETWEEN = r"(?:[ \t]{0,4}\r?\n[ \t]{0,4}|_|([*~`]{1,3})[ -]?\1)"
+_SPLIT_CARD = re.compile(rf"(?<![0-9_])[0-9]{{4}}(?:{_BETWEEN}[0-9]{{4}}){{3}}(?![0-9_])")
 _DIGIT = re.compile("[0-9]")
 _DIGITS = re.compile("[0-9]+")
 _MOST_GROUPS, _LONGEST = 6, 48  # groups and characters of a number in print; with digits one by one only a run that is nothing else counts
@@ -31,7 +33,11 @@ _IBAN_LENGTHS = {
     for country in countries.split()
 }  # fmt: skip
 _IBANS = {n: re.compile(rf"[A-Za-z0-9](?:[ ./-]{{0,4}}[A-Za-z0-9]){{{n - 1}}}(?![{LATIN}_])") for n in set(_IBAN_LENGTHS.values())}
-_SSN = re.compile(_BEGIN + r"[0-9]{2}(?<!000)(?<!666)(?<!9..)( {1,2}| ?[-/.] ?)(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?!-?[0-9])")
+_SSN = re.compile(
+    rf"[0-9](?<![{LATIN}_].)(?<![0-9][.-].)"
+    r"[0-9]{2}(?<!000)(?<!666)(?<!9..)( {1,2}| ?[-/.] ?)(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?!-?[0-9])"
+)
+_NUMBER_BEFORE = re.compile("[0-9] $")  # a group more of the same number
 _CALLED_SSN = re.compile(
     r"(?:\bssn\b|\bsocial security(?: number| no\.?)?)[\"']?\s{0,2}[:=#]?\s{0,2}(?:is )?([0-9]{8,9})(?![0-9])", re.IGNORECASE
 )
@@ -40,7 +46,10 @@ _CALLED_SSN = re.compile(
 def cards(text: str) -> Iterator[Span]:
     """Numbers with an issuer's digits and length that pass the Luhn check (ISO/IEC 7812)."""
     for run in _CARD_RUN.finditer(text):
+        glued = _GLUED.match(text, max(0, run.start() - 1))  # then only what stands apart from it by a space is a number
         for start, end in windows(run):
+            if glued and (start < glued.end() or text[glued.end() : glued.end() + 1] != " "):
+                continue
             if end - start >= 12 and _is_card(text[start:end]):
                 if len(digits(text[start:end])) < 16 and label_before(text, start) == "phone":
                     continue  # a number with its country's code may pass the check by chance
@@ -48,7 +57,7 @@ def cards(text: str) -> Iterator[Span]:
 
 
 def split_cards(text: str) -> Iterator[Span]:
-    """Such numbers whose four groups are on a line each, or have an underscore between them."""
+    """Such numbers whose four groups are on a line each, have an underscore between them, or are in bold or code each."""
     yield from (Span("CARD", *match.span()) for match in _SPLIT_CARD.finditer(text) if _is_card(match[0]))
 
 
@@ -66,7 +75,8 @@ def ibans(text: str) -> Iterator[Span]:
 def ssns(text: str) -> Iterator[Span]:
     """Social security numbers as the US write them, unless a word before says that it is another number."""
     for match in _SSN.finditer(text):
-        if label_before(text, match.start()) != "other":
+        spaced_on = match[1].isspace() and _NUMBER_BEFORE.search(text, max(0, match.start() - 2), match.start())
+        if not spaced_on and label_before(text, match.start()) != "other":
             yield Span("SSN", *match.span())
     # as a number in JSON it has no zero in front
     yield from (Span("SSN", *match.span(1)) for match in _CALLED_SSN.finditer(text))

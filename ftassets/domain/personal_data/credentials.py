@@ -59,7 +59,7 @@ _CURL = re.compile(r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[\s=]{1,2}[\"']?[^\s:\"
 _PASSWORDS = (
     r"pass(?:word|wd|phrase)?|pwd|mot de passe|passwort|kennwort|contraseña|senha|wachtwoord|has[lł]o|пароль"
     r"|密码|密碼|パスワ[ー-]ド|비밀번호|كلمة المرور|رمز عبور|گذرواژه|סיסמ[הא]|पासवर्ड|รหัสผ่าน|mật khẩu|şifre"
-    r"|parola|κωδικός|heslo|jelszó|salasana|lösenord"
+    r"|parola|κωδικός|heslo|jelszó|salasana|lösenord|kata sandi"
 )
 _CALLED = (
     rf"(?:{_PASSWORDS}|secret(?:[_ -]?access)?(?:[_ -]?key)?|(?:api|access|account|auth|private|shared|signing|encryption)[_ -]?key"
@@ -68,12 +68,18 @@ _CALLED = (
 _TAGGED = re.compile(rf"<({_CALLED})>\s{{0,4}}([^\s<]{{6,512}})\s{{0,4}}</", re.IGNORECASE)
 _KEY = re.compile(rf"(?:.*[^A-Za-z])?{_CALLED}[\s:]*", re.IGNORECASE | re.DOTALL)
 # in quotes anything, else what is no call and no attribute of code
-_VALUE = r"(?:[\"'“]([^\s\"'“”]{SHORTEST,512})[\"'”]|([^\s\"'“”,;<>(){}\[\].]{SHORTEST,512})(?![(\[{\w]|\.\w))"
+_VALUE = r"(?:[\"'“]{1,3}([^\s\"'“”]{SHORTEST,512})[\"'”]|([^\s\"'“”,;<>(){}\[\].]{SHORTEST,512})(?![(\[{\w]|\.\w))"
 _NAMED = re.compile(
-    rf"(?<![A-Za-z]){_CALLED}[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|は|是|为|為)\s{{0,2}}{_VALUE.replace('SHORTEST', '8')}", re.IGNORECASE
+    rf"(?<![A-Za-z]){_CALLED}[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|は|是|为|為)\s{{0,2}}"
+    rf"(?:[>|][+-]?\s{{1,16}})?{_VALUE.replace('SHORTEST', '8')}",  # of YAML, on the next line
+    re.IGNORECASE,
 )
-_PINS = r"(?<![^\W\d_])(?:pin|puk|cvv2?|cvc2?|otp|pass[ -]?code|geheimzahl|пин|пін)|暗証番号"
-_ASSIGNED = r"(?:\s{0,2}(?:=>|:=|[:=：])\s{0,2}|\s{0,2}(?:は|是|为|為)\s{0,2}|\s{1,2}(?:is|ist|lautet|est|es|è|é)\s{1,2})"
+_NETRC = re.compile(r"\b(?:login|user(?:name)?)\s{1,4}\S{1,64}\s{1,4}pass(?:word|wd)?\s{1,4}(\S{6,128})", re.IGNORECASE)
+_WIFI = re.compile(r"\bWIFI:[^\n]{0,200}?;P:([^;\n]{3,128});")
+_HEX_KEY = re.compile(r"private[_ -]?key\s{0,2}(?:[:=]|is\b)?\s{0,2}[\"']?((?:0x)?[0-9a-f]{64})(?![0-9a-z])", re.IGNORECASE)
+_ONE_TIME = "认证码|验证码|驗證碼|認証コ[ー-]ド|인증번호|인증 번호|رمز التحقق|ओटीपी|код подтверждения"
+_PINS = rf"(?<![^\W\d_])(?:pin|puk|cvv2?|cvc2?|otp|pass[ -]?code|geheimzahl|пин|пін)|暗証番号|{_ONE_TIME}"
+_ASSIGNED = r"(?:\s{0,2}(?:=>|:=|[:=：])\s{0,2}|\s{0,2}(?:は|是|为|為)\s{0,2}|\s{1,2}(?:is|ist|lautet|est|es|è|é|هو|هي|-)\s{1,2})"
 _PASSWORD = re.compile(rf"(?<![A-Za-z])(?:{_PASSWORDS})[\"'“”]?{_ASSIGNED}{_VALUE.replace('SHORTEST', '6')}", re.IGNORECASE)
 # digits alone are a secret only where a word says so at once; a bare "PIN 4821" only in capitals or as somebody's: connectors have pins
 _PIN = re.compile(
@@ -82,11 +88,11 @@ _PIN = re.compile(
     re.IGNORECASE,
 )
 _BARE_PIN = re.compile(
-    r"(?<![A-Za-z])(?:(?:PIN|PUK)(?:[ -][Cc]ode)?|(?i:(?:my|your|his|her|our|their) (?:pin|puk)(?:[ -]code)?)) ([0-9]{4,8})"
-    r"(?![\w%]|[.,:/-]?[0-9])"
+    rf"(?<![A-Za-z])(?:(?:PIN|PUK)(?:[ -][Cc]ode)?|(?i:(?:my|your|his|her|our|their) (?:pin|puk)(?:[ -]code)?)|(?:{_ONE_TIME})) "
+    r"([0-9]{4,8})(?![\w%]|[.,:/-]?[0-9])"
 )
 _PIN_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:(?:{_PINS})(?:[ _-]?(?:code|number))?|{_PASSWORDS})[\s:]*", re.IGNORECASE | re.DOTALL)
-_PIN_LIKE = re.compile("pin|puk|cv[vc]|otp|geheimz|暗証|пин|пін")
+_PIN_LIKE = re.compile("pin|puk|cv[vc]|otp|geheimz|暗証|пин|пін|证码|證碼|認証|인증|التحقق|ओटीपी|подтвержд")
 _PIN_HINT = re.compile(rf"(?:{_PINS})(?![A-Za-zа-я])", re.IGNORECASE)
 _PHRASES = r"pass[ _-]?phrase|(?:seed|recovery|backup|secret|mnemonic)[ _-]phrase|(?:seed|recovery|backup)_words|mnemonic"
 _SMALL = rf"(?:[^\W\d_A-Z][{MARKS}]{{0,4}}){{2,15}}"
@@ -95,7 +101,7 @@ _PHRASE = re.compile(rf"(?<![A-Za-z])(?i:{_PHRASES})[\"'“”]?(?:(?i:{_ASSIGNE
 _PHRASE_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:{_PHRASES})[\s:]*", re.IGNORECASE | re.DOTALL)
 _NAME_HINT = re.compile(  # parts of what stands in `_CALLED`, in lower case
     r"pass|pwd|secret|key|token|mot de|contras|senha|wachtw|kennw|hasł|haslo|парол|密|パス|비밀|كلمة|رمز|گذرواژه|סיסמ"
-    r"|पासवर्ड|รหัส|khẩu|şifre|parola|κωδικ|heslo|jelsz|salasana|lösenord"
+    r"|पासवर्ड|รหัส|khẩu|şifre|parola|κωδικ|heslo|jelsz|salasana|lösenord|sandi|wifi:"
 )
 _LONG = re.compile(r"[A-Za-z0-9_+/=.-]{16}")
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
@@ -124,7 +130,9 @@ def secrets(text: str) -> Iterator[Span]:
                 if _may_be_secret(match[value]):
                     yield Span("SECRET", *match.span(value))
         yield from (Span("SECRET", *match.span(2)) for match in _TAGGED.finditer(text) if _may_be_secret(match[2]))
-        yield from (Span("SECRET", *match.span(1)) for pattern in (_PIN, _BARE_PIN) for match in pattern.finditer(text))
+        yield from (Span("SECRET", *match.span(1)) for match in _NETRC.finditer(text) if _mixed(match[1]))
+        for pattern in (_PIN, _BARE_PIN, _WIFI, _HEX_KEY):
+            yield from (Span("SECRET", *match.span(1)) for match in pattern.finditer(text))
     if may_be_phrase(text):
         yield from (Span("SECRET", *match.span(match.lastindex or 0)) for match in _PHRASE.finditer(text))
 

@@ -17,7 +17,7 @@ _HINT = re.compile(r"[\d@＠﹫]|[(\[] ?at ?[)\]]|&commat;")
 _SHAPE = re.compile(
     r"[@＠﹫\\%&(\[:\d](?:"  # one set first, at which the engine skips quickly; what follows says which of it was there
     r"(?<=[@＠﹫\\])|(?<=%)[2-7][0-9A-Fa-f]|(?<=&)[#cpnas]|(?<=[(\[]) ?at ?[)\]]|(?<=[0-9A-Fa-f:]:)[0-9A-Fa-f:]"
-    r"|(?<=\d)(?:(?:\W{0,4}\d){5}|[.．]\d{1,3}[.．]\d|(?<=[^\W\d_]{2}\d)\d)"
+    r"|(?<=\d)(?:(?:\W{0,5}\d){5}|[.．]\d{1,3}[.．]\d|(?<=[^\W\d_]{2}\d)\d)"
     r"|(?<=[0-9])(?:[A-Za-z0-9_+/.-]{8}|(?<=[A-Za-z0-9_+/.-]{9}))"  # in a word of 16 characters or more
     r")"
 )

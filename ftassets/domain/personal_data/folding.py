@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ftassets.domain.personal_data.spans import Span
 
 _DEPTH = 4  # JSON in JSON in JSON: escapes are undone so many times
-_ESCAPE = re.compile(  # of JSON, of URLs, of HTML
-    r"\\(?:u(?P<json>[0-9A-Fa-f]{4})|(?P<control>[nrtbf\"'/\\]))|%(?P<url>[2-7][0-9A-Fa-f])"
+_ESCAPE = re.compile(  # of JSON and source code, of URLs, of HTML
+    r"\\(?:u(?P<json>[0-9A-Fa-f]{4})|x(?P<byte>[2-7][0-9A-Fa-f])|u\{(?P<code>[0-9A-Fa-f]{1,5})\}|(?P<control>[nrtbf\"'/\\]))|%(?P<url>[2-7][0-9A-Fa-f])"
     r"|&(?:#(?P<decimal>[0-9]{2,4})|#[xX](?P<hex>[0-9A-Fa-f]{2,4})|(?P<name>commat|plus|nbsp|amp|period|colon|sol));"
 )
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
@@ -88,7 +88,7 @@ def unescaped(text: str) -> Folded | None:
 
 
 def _character(escape: re.Match[str]) -> str:
-    if code := escape["json"] or escape["url"] or escape["hex"]:
+    if code := escape["json"] or escape["byte"] or escape["code"] or escape["url"] or escape["hex"]:
         return chr(int(code, 16))
     if escape["decimal"]:
         return chr(int(escape["decimal"]))

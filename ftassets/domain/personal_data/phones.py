@@ -39,7 +39,7 @@ _OWN_FORM = "|".join(
 )
 _PHONE = re.compile(rf"{_BEGIN}(?:(?P<plus>{_PLUS})|{_OWN_FORM}){_EXTENSION}{_END}", re.IGNORECASE)
 _RUN = re.compile(rf"{_BEGIN}\(?[0-9](?:{_SEP}[0-9]){{5,14}}{_EXTENSION}{_END}", re.IGNORECASE)
-_GLUED = re.compile(rf"([{_LETTER}_]+)[-_/]$")  # a word and a number with a dash between: the name of a part
+_GLUED = re.compile(rf"([{_LETTER}_]+)[-_/](?<!\bwa\.me/)$")  # a word and a number with a dash between: the name of a part
 _PRICE = re.compile(r"[€$£¥₹₩₽] {0,2}$")
 
 
