@@ -86,7 +86,7 @@ REFUSED: dict[str, tuple[str, Change]] = {
     "wrong_form": ("golden_set", _golden(row("Is it wet?", "no"))),
     "slice_taken": ("golden_set", _golden(row("Is it wet?", slice="held_out"))),
     "no_rows": ("seed_examples", lambda folder: void((folder / "seed.jsonl").write_text("no json\n"))),
-    "unreadable": ("seed_examples", lambda folder: void((folder / "seed.jsonl").write_bytes(b'{"a": "\xe4"}\n'))),
+    "unreadable": ("golden_set", lambda folder: void((folder / "golden.jsonl").write_bytes(b'{"a": "\xe4"}\n'))),
 }
 
 
