@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ftassets.assets import query_embeddings, traffic
+from ftassets.backends.control.files import FilesControl
 from ftassets.backends.embedder.base import EmbedderError
 from ftassets.backends.traffic_log.base import Arrival
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
@@ -48,6 +49,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.clock = self.now = time.time()
         self.log = SqliteTrafficLog(folder / "traffic.db", clock=lambda: self.clock)
+        self.control = FilesControl(folder)
         self.vectors, self.instance = QdrantVectorStore(folder / "vectors"), dg.DagsterInstance.ephemeral()
         self.loop = loop_config("support", embedder={"type": "openai", "model": "m", "url": "https://api.example.com/v1"})
         self.settings: list[EmbedderSettings] = []
@@ -74,7 +76,10 @@ class World:
             return embedder
 
         assets = [traffic.build(self.loop), query_embeddings.build(self.loop)]
-        resources = {"traffic_log": self.log, "vector_store": self.vectors, "embedder_of": dg.ResourceDefinition(lambda _: embedder_of)}
+        resources = {
+            "traffic_log": self.log, "vector_store": self.vectors, "control": self.control,
+            "embedder_of": dg.ResourceDefinition(lambda _: embedder_of),
+        }  # fmt: skip
         result = dg.materialize(assets, resources=resources, instance=self.instance)
         [made] = [e for e in result.get_asset_materialization_events() if e.asset_key and e.asset_key.path[-1] == "query_embeddings"]
         return {name: value.value for name, value in made.materialization.metadata.items()}

@@ -23,6 +23,7 @@ from ftassets.assets._shared.dataset_files import dataset_objects, labels_path, 
 from ftassets.assets._shared.run_nodes import ALONE
 from ftassets.assets.drift_report.reference import first_answers, wanted_answers
 from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.backends.control.files import FilesControl
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log import day_files
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -105,6 +106,7 @@ class World:
         """Metadata of one materialization, and its check as `passed` and `sentence`."""
         resources = {
             "home": self.home, "artifacts": FolderArtifacts(self.home.root), "traffic_log": self.log,
+            "control": FilesControl(self.home.root),
             "vector_store": self.vectors, "dataset_store": self.store,
             "serving": dg.ResourceDefinition(lambda _: self.serving),
         }  # fmt: skip

@@ -106,7 +106,7 @@ def test_two_loops_live_in_one_project() -> None:
     [
         ((), "base_modle", "automation, base_model, budget"),
         (("retrain_on", "drift"), "treshold", "consecutive, every"),
-        (("train",), "epoch", "batch_size, command, command_folder, early_stopping_patience, epochs"),
+        (("train",), "epoch", "batch_size, class_weights, command, command_folder, early_stopping_patience, epochs"),
         (("gates", 0), "marign", "any_of, at_least, at_most, better_than, clip, confidence"),
     ],
 )
@@ -199,7 +199,7 @@ def test_the_type_of_format_1_is_still_the_component() -> None:
 @pytest.mark.parametrize(
     ("train", "number", "message"),
     [
-        ({"rank": 8}, 2, "no such field; there are batch_size, command, command_folder"),
+        ({"rank": 8}, 2, "no such field; there are batch_size, class_weights, command, command_folder"),
         ({"rank": 8, "lora_r": 8}, 1, "train: rank is the old name of lora_r, and both are given: remove rank"),
         ({}, 3, "the loop file: format 3 was written by a newer release of ftassets, this one reads up to 2; upgrade ftassets"),
         ({}, "two", "the loop file: the format must be a whole number from 1 to 2, not 'two'"),
