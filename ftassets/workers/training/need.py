@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.config.loop import Train
+from ftassets.domain.retrain import span
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.libraries import Libraries
 from ftassets.domain.training.memory_need import Shape, training_bytes, training_disk
@@ -48,7 +49,7 @@ def libraries() -> Libraries:
     if torch.version.cuda is not None and not gpu:
         try:
             torch.cuda.current_device()
-        except Exception as error:  # torch's own words for a driver that is too old; a machine without a GPU is none
+        except Exception as error:  # a driver that is too old, which torch explains; a machine without a GPU has no problem
             text = in_one_line(error)[:200]
             problem = None if any(words in text for words in _NO_GPU) else text
     return Libraries(torch.__version__, torch.version.cuda, gpu, bitsandbytes, problem, quantizes)
@@ -136,10 +137,10 @@ def fit(train: Train, base: Path, rows: Sequence[Taught], bf16: bool, cores: int
     tokens = round(train.epochs * sum(len(row.ids) for row in rows))
     answers = round(train.epochs * sum(len(row.ids) - row.start for row in rows))
     seconds = training_seconds(shape, train.method, tokens, answers, longest, count * speed(bf16), checkpoints=gpu)
-    report(f"estimated before the start: {bytes_needed / 1e9:.1f} GB of memory, {_duration(seconds)} for {amount(tokens, 'token')}")
+    report(f"estimated before the start: {bytes_needed / 1e9:.1f} GB of memory, {span(seconds)} for {amount(tokens, 'token')}")
     if train.max_time is not None and seconds > train.max_time:
         raise TrainingStopped(
-            f"the training would take about {_duration(seconds)}, train.max_time is {_duration(train.max_time)}: raise it, lower "
+            f"the training would take about {span(seconds)}, train.max_time is {span(train.max_time)}: raise it, lower "
             "train.epochs, or train on a faster machine"
         )
     return Fit(fitting, count, bytes_needed, seconds)
@@ -178,7 +179,3 @@ def speed(bf16: bool) -> float:
         done += 1
         if now - start >= _MEASURED:
             return done * 2 * size**3 / (now - start)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} h"
