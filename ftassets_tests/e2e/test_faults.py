@@ -26,6 +26,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
 from ftassets.config.profiles import artifacts, control, traffic_log
 from ftassets.domain.spending.cycles import Outcome
+from ftassets.domain.spending.usage import SILENCE
 from ftassets.processes.code_location import CodeLocation
 from ftassets.processes.up import down, free_ports, up
 from ftassets.testing.tiny_loop import LOOP, taught_model, tiny_config
@@ -159,7 +160,7 @@ def test_the_loop_survives_kills(world: World) -> None:
 
     kept = control(world.home)
     [loop] = read_loops(world.home.root.parent / "loops").values()
-    cost = spending(kept, traffic_log(world.home), loop, time.time())
+    cost = spending(kept, traffic_log(world.home), loop, time.time() + SILENCE)  # until then a killed node may be at work
     assert cost.outcomes == {Outcome.DIED: 2, Outcome.PROMOTED: 1}
     assert [each.version for each in cost.cycles if each.outcome is Outcome.PROMOTED] == [production] == list(cost.promoted)
     logs = [f"usage/{LOOP}/{name}" for name in kept.names(f"usage/{LOOP}") if name.endswith(".jsonl")]
