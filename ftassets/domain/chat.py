@@ -129,6 +129,11 @@ class Asked(BaseModel):
         return self.messages[1:] if self.messages[0].role == "system" else self.messages
 
     @property
+    def user_text(self) -> str:
+        """What the user wrote, all messages of it."""
+        return "\n".join(message.content for message in self.messages if message.role == "user" and message.content)
+
+    @property
     def last_text(self) -> str:
         """The last message as people read it."""
         return text_of(self.messages[-1:])

