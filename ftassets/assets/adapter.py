@@ -18,6 +18,7 @@ from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.trainer.attempts import train_through
 from ftassets.backends.trainer.base import Trainer, TrainingFailed
+from ftassets.backends.trainer.stored_checkpoints import forget_checkpoints
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import Check
@@ -95,19 +96,21 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             start_from=start_from,
             not_continued=not_continued,
             work=work,
+            home=home.root,
             checkpoints=home.checkpoints / loop.name,
             versions=workshop(artifacts),
         )
         context.log.info(f"{amount(len(cold), 'row')}, {sum(row.id not in known for row in cold)} of them new to production")
         try:
-            result = train_through(trainer, job, context)
+            result = train_through(trainer, job, artifacts, context)
         except TrainingFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(job.checkpoints, ignore_errors=True)
         for digest in (result.base_digest, result.digest):
             keep(artifacts, digest)
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
+        forget_checkpoints(artifacts, loop.name)
         manifest = load_manifest(artifacts, result.digest)
         code = {GIT_COMMIT: manifest.code_commit} if manifest.code_commit else {}
         tracked = registry.log_training(

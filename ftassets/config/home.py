@@ -95,8 +95,8 @@ class Home:
 
     @property
     def checkpoints(self) -> Path:
-        """A folder a loop, of the training it has not finished."""
-        return self.root / "checkpoints"
+        """A folder a loop, of the training it has not finished on this machine."""
+        return self.root / "training"
 
     @property
     def processes(self) -> Path:

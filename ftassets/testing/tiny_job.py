@@ -48,6 +48,7 @@ def tiny_job(folder: Path, base: Path, verbs: tuple[str, ...] = ("dim", "light",
         validation_file=folder / "validation.jsonl",
         start_from=start_from,
         work=folder / "work",
+        home=folder / "home",
         checkpoints=folder / "checkpoints",
         versions=folder.parent / "versions",
     )

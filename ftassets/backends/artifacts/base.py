@@ -61,7 +61,7 @@ class Artifacts(ABC):
 
     @abstractmethod
     def remove(self, key: str) -> None:
-        """Delete a file with texts that somebody wants to be forgotten, or a monitor's report of long ago; without it, nothing happens."""
+        """Delete a file whose texts somebody wants to be forgotten, a monitor's old report or a checkpoint; nothing if it is not there."""
 
     @abstractmethod
     def uri(self, key: str) -> str:

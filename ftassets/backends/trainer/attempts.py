@@ -2,15 +2,16 @@
 
 from typing import Any
 
+from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.trainer.base import Trainer, TrainingKilled, TrainingTerminated
-from ftassets.backends.trainer.checkpoints import newest_step
+from ftassets.backends.trainer.stored_checkpoints import reached_step
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.smaller_batch import smaller_batch
 
 WITHOUT_PROGRESS = 3  # attempts in a row that end before a new checkpoint
 
 
-def train_through(trainer: Trainer, job: TrainingJob, context: Any) -> TrainingResult:
+def train_through(trainer: Trainer, job: TrainingJob, artifacts: Artifacts, context: Any) -> TrainingResult:
     """Train, again as often as the training gets further between two kills; `context` is the Dagster execution context.
 
     A process that was killed without getting further most likely ran out of memory, so the next one takes half the batch and twice
@@ -18,11 +19,11 @@ def train_through(trainer: Trainer, job: TrainingJob, context: Any) -> TrainingR
     """
     left = WITHOUT_PROGRESS
     while True:
-        before = newest_step(job.checkpoints)
+        before = reached_step(artifacts, job.loop, job.checkpoints)
         try:
             return trainer.train(job, context)
         except TrainingKilled as error:
-            reached = newest_step(job.checkpoints)
+            reached = reached_step(artifacts, job.loop, job.checkpoints)
             left = WITHOUT_PROGRESS if reached > before else left - 1
             if left == 0:
                 raise

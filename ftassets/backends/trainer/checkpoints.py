@@ -11,7 +11,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.durable import file_digest, write_durably
 
 FORMAT = 1  # part of the key: raise it when a checkpoint holds something else
-_COMPLETE = "complete.json"  # written last; a folder without it is what a killed process left behind
+COMPLETE = "complete.json"  # written last; a folder without it is what a killed process left behind
 _PREFIX = "checkpoint-"
 
 
@@ -32,7 +32,7 @@ def key_of(facts: Mapping[str, Any]) -> str:
 def complete(folder: Path, key: str, step: int, progress: Mapping[str, Any]) -> None:
     """Declare a checkpoint folder whole, and remove those before it."""
     files = {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    write_durably(folder / _COMPLETE, json.dumps({"key": key, "step": step, "files": files, "progress": dict(progress)}))
+    write_durably(folder / COMPLETE, json.dumps({"key": key, "step": step, "files": files, "progress": dict(progress)}))
     for other in _folders(folder.parent):
         if other != folder:
             shutil.rmtree(other)
@@ -63,7 +63,7 @@ def _folders(checkpoints: Path) -> list[Path]:
 def _read(folder: Path) -> tuple[str, Checkpoint] | None:
     """Key and content of a checkpoint whose files are all there, byte by byte."""
     try:
-        noted = json.loads((folder / _COMPLETE).read_bytes())
+        noted = json.loads((folder / COMPLETE).read_bytes())
         if any(file_digest(folder / name) != digest for name, digest in noted["files"].items()):
             return None
     except (OSError, ValueError):

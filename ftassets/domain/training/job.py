@@ -23,6 +23,7 @@ class TrainingJob(BaseModel):
     validation_file: Path
     start_from: Path | None = None  # adapter, or merged weights, to continue training from
     not_continued: str | None = None  # why production's version cannot be continued
+    home: Path  # whose artefact store gets the checkpoints too
     checkpoints: Path  # kept from attempt to attempt; a training of other rows or settings removes what it finds there
     work: Path  # the process writes its result below this folder and nowhere else
     versions: Path  # finished versions are moved here, under their digest

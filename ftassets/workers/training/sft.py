@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, publish_below
-from ftassets.backends.trainer.checkpoints import key_of, newest
+from ftassets.backends.trainer.checkpoints import key_of
+from ftassets.backends.trainer.stored_checkpoints import newest_anywhere, store_checkpoint
 from ftassets.code_identity import code_identity
+from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.domain.chat import Asked, chat
 from ftassets.domain.dataset.rows import Example
@@ -22,6 +24,7 @@ from ftassets.domain.training.overfit import kept_loss
 from ftassets.domain.training.recipe import recipe, same_steps
 from ftassets.domain.training.rows import lineage_of
 from ftassets.durable import file_digest
+from ftassets.errors import in_one_line
 from ftassets.wording import amount
 from ftassets.workers.chat_template import prompt_ids
 from ftassets.workers.process import Report
@@ -70,10 +73,19 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     report(f"training on {amount(len(rows.kept), 'row')}, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
 
     key = _key(job, base_digest)
-    resume = newest(job.checkpoints, key)
+    artifacts = profiles.artifacts(Home(job.home))
+    resume = newest_anywhere(artifacts, job.loop, key, job.checkpoints)
     if resume:
         report(f"going on from the checkpoint of step {resume.step}")
-    steps = Steps(job, model, tokenizer, rows.kept, validation.kept, bf16, key, report, stop_asked, weights_of(job, rows.classes))
+    weights = weights_of(job, rows.classes)
+
+    def keep(checkpoint: Path) -> None:
+        try:
+            store_checkpoint(artifacts, job.loop, checkpoint)
+        except OSError as error:  # the training is worth more than its copy, and the next checkpoint is stored with all that this one has
+            report(f"the checkpoint {checkpoint.name} is on this machine only, the artefact store did not take it: {in_one_line(error)}")
+
+    steps = Steps(job, model, tokenizer, rows.kept, validation.kept, bf16, key, report, stop_asked, weights, keep)
     progress = run_steps(steps, fitted.processes, resume)
     losses, seconds = progress.losses, progress.seconds
     validation_loss = kept_loss(progress.validation, job.train.early_stopping_patience)

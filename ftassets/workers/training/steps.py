@@ -56,6 +56,7 @@ class Steps:
     report: Report
     stop_asked: Callable[[], bool]
     weights: Sequence[float] | None = None  # how much each row counts in the loss
+    keep: Callable[[Path], None] = lambda _: None  # has a complete checkpoint folder where another machine finds it
 
 
 def run_steps(steps: Steps, count: int, resume: Checkpoint | None) -> Progress:
@@ -198,6 +199,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
             if rank == 0:
                 noted = {"losses": progress.losses, "validation": progress.validation, "resumed_at": progress.resumed_at}
                 complete(folder, steps.key, self.state.global_step, noted)
+                steps.keep(folder)
 
         def _save_rng_state(self, output_dir: str) -> None:
             super()._save_rng_state(os.path.join(output_dir, f"replica-{rank}"))

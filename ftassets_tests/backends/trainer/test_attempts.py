@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.trainer.attempts import train_through
 from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled, TrainingTerminated
 from ftassets.backends.trainer.checkpoints import complete
@@ -37,7 +38,7 @@ class Scripted(Trainer):
 @pytest.fixture
 def through(tmp_path: Path) -> Callable[[Scripted], TrainingResult]:
     job = tiny_job(tmp_path / "job", tmp_path / "base", batch_size=8)
-    return lambda trainer: train_through(trainer, job, dg.build_op_context())
+    return lambda trainer: train_through(trainer, job, FolderArtifacts(job.home), dg.build_op_context())
 
 
 KILLED, EVICTED = TrainingKilled("killed"), TrainingTerminated("evicted")
