@@ -24,17 +24,22 @@ from ftassets.config.loop import Drift
 from ftassets.domain.drift import alarm_rate
 from ftassets.domain.drift.budget import WINDOWS_PART
 from ftassets.domain.monitoring.estimate import Estimate, share_of
+from ftassets.domain.monitoring.feedback_age import feedback_age
 from ftassets.domain.monitoring.golden import Floor, at_floor, floor_risk, regression, regression_risk
 from ftassets.domain.monitoring.judge_anchors import follow_judged, judge_drift, risk_of_a_report
-from ftassets.domain.monitoring.lasting_drop import limit_of
+from ftassets.domain.monitoring.lasting_drop import DayShare, Turn, limit_of, turns
 from ftassets.domain.monitoring.planning import changes, good_of, retrains_of
 from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS, Day, Series
+from ftassets.domain.traffic.feedback import FeedbackAge
+from ftassets.domain.traffic.retention import DAY
 
 YEAR, DROP, MEASURES = 365, 0.05, 4  # days; `monitors.quality_drop`; measures of a loop without a judge
 ANSWERS, LEVELS = (50, 200, 1000), (0.7, 0.9, 0.98)
 STEADY = {"independent answers": (0.0, 0.0), "day effects": (0.02, 0.0), "day effects and weeks": (0.02, 0.02)}
 BEFORE, LASTS, AFTER = 42, 58, 20  # days before, during and after a drop
 TICKET, TRIGGER = limit_of(FALSE_TICKETS / MEASURES), limit_of(FALSE_TRIGGERS / len(CURABLE))
+
+LATE_ANSWERS, PRAISE = 200, (2.0, 3.0, 4.0)  # users with feedback a day; mean days after which they praise
 
 GOLDEN, FLOOR = 200, 0.85  # rows asked; `monitors.golden_floor`
 # spread of the rows' own chances to be right, as the sum of both parameters of a beta distribution; of which answers are drawn each day
@@ -61,6 +66,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     rng = np.random.default_rng(options.seed)
     yield from steady_quality(rng, options.loops)
     yield from drops(rng, options.loops)
+    yield from late_praise(rng, options.loops)
     yield from golden(rng, options.loops)
     yield from judges(rng, max(options.loops // 4, 1))  # each follows its days anew at each report
     yield from drift(rng, options.quarters)
@@ -104,6 +110,57 @@ def drops(rng: np.random.Generator, loops: int) -> Iterator[Row]:
         share = min(float(np.mean(each)) for each in once)
         what = f"a drop of {drop:.0%}, {answers} answers a day: one ticket and one resolve within 58 and 20 days"
         yield Row(what, share, "share", ">= 0.8" if bar else None, share >= 0.8 if bar else None)
+
+
+def late_praise(rng: np.random.Generator, loops: int) -> Iterator[Row]:
+    """Users who complain at once and praise days later: steady years, and drops, beyond the age that feedback has to have."""
+    two, slowest, ages = 0.0, {0.1: 0.0, 0.05: 0.0}, list[float]()
+    for mean, level in product(PRAISE, LEVELS):
+        age = feedback_age(_came(rng, mean)) / DAY
+        ages.append(age)
+        steady = praised(rng, np.full((loops, YEAR), level), mean, age)
+        two = max(two, float(np.mean([len(each[::2]) > 1 for each in changes(*steady, DROP, TICKET)])))
+        for drop in slowest:
+            levels = np.full((loops, BEFORE + LASTS), level)
+            levels[:, BEFORE:] -= drop
+            found = changes(*praised(rng, levels, mean, age), DROP, TICKET)
+            days = np.median([next((day - BEFORE for day in each[::2] if day > BEFORE), LASTS) for each in found])
+            slowest[drop] = max(slowest[drop], float(days))
+    few = [praised_as_before(rng, level, mean) for mean, level in product(PRAISE, LEVELS) for _ in range(max(loops // 20, 1))]
+    who = f"{LATE_ANSWERS} users a day who complain at once and praise in a mean of {PRAISE[0]:g} to {PRAISE[-1]:g} days"
+    yield Row(
+        f"{who}: steady years with more than one ticket of a measure, worst of {len(ages)} cells", two, "share", "<= 0.05", two <= 0.05,
+        float(np.mean(few)), f"days with what feedback they have, share of loops with a ticket in {LASTS} days",
+    )  # fmt: skip
+    yield Row(f"{who}: age of an answer up to which feedback counts", max(ages), "days")
+    for (drop, late), within in zip(slowest.items(), (6, 14), strict=True):
+        what = f"{who}: a drop of {drop:.0%}, median of days until the ticket beyond that age, slowest of {len(ages)} cells"
+        yield Row(what, late, "days", f"<= {within}", late <= within)
+
+
+def praised(rng: np.random.Generator, levels: NDArray[np.float64], mean: float, age: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Users and satisfied ones of each loop and day (loops, days) by feedback up to an age, in days, as is `mean`."""
+    good = good_of(rng, np.full(levels.shape, LATE_ANSWERS), levels)
+    came = rng.binomial(good, 1 - np.exp(-age / mean))
+    return LATE_ANSWERS - good + came, came
+
+
+def praised_as_before(rng: np.random.Generator, level: float, mean: float) -> bool:
+    """Whether a steady loop has a ticket in so many days when each day counts with the feedback that it has, read again for two weeks."""
+    good = good_of(rng, np.full((1, LASTS), LATE_ANSWERS), np.full((1, LASTS), level))[0]
+    came = [np.floor(rng.exponential(mean, each)) for each in good]
+    found: list[Turn] = []
+    for today in range(1, LASTS):
+        up = [int((each <= today - day - 1).sum()) for day, each in enumerate(came[:today])]
+        days = [DayShare(LATE_ANSWERS - good[day] + each, each) for day, each in enumerate(up)]
+        found = turns(days, DROP, TICKET, found)
+    return bool(found)
+
+
+def _came(rng: np.random.Generator, mean: float) -> list[FeedbackAge]:
+    """How late feedback comes: complaints within minutes, praise by an exponential distribution with a mean in days."""
+    praise = np.floor(rng.exponential(mean * 24, 5000)).astype(int)
+    return [FeedbackAge(0, 0, 500, 500), *(FeedbackAge(hours, n, 0, 0) for hours, n in enumerate(np.bincount(praise).tolist()))]
 
 
 def golden(rng: np.random.Generator, loops: int) -> Iterator[Row]:

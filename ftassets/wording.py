@@ -1,6 +1,14 @@
-"""Numbers in sentences."""
+"""Numbers and durations in sentences."""
 
 
 def amount(number: int, one: str, many: str | None = None) -> str:
     """The number with its noun: 1 row, 2 rows, 1,000 queries. The noun may bring its verb; `many` defaults to `one` with an s."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def span(seconds: float) -> str:
+    """A duration in the unit a person would use."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -2,10 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -32,14 +34,15 @@ from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.evaluation.scored_turns import last_answers
 from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.feedback_age import AGES, MEASURED, feedback_age
 from ftassets.domain.monitoring.finding import Finding, together
 from ftassets.domain.monitoring.judge_anchors import Anchor, JudgeDrift, anchors, follow_judged, judge_drift, risk_of_a_report
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.monitoring.quality import (
+    BY_FEEDBACK,
     JUDGED,
     LATE,
     MEASURES,
-    NOT_CORRECTED,
     NOT_DISLIKED,
     WELL_FORMED,
     WITHOUT_ERROR,
@@ -50,10 +53,11 @@ from ftassets.domain.monitoring.quality import (
     follow,
     local_days,
 )
-from ftassets.domain.traffic.exchange import Exchange, asked_of
+from ftassets.domain.traffic.exchange import ByUser, Exchange, asked_of
 from ftassets.domain.traffic.retention import DAY
 from ftassets.reporting.tables import table
 from ftassets.reporting.trends import Point, trend
+from ftassets.wording import span
 
 CHECK = "no_sustained_drop"
 CLIENTS = 4  # answers judged at once
@@ -91,7 +95,10 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Found:
-    """What one report finds about a version; `told` are the drops that people know of now."""
+    """What one report finds about a version; `told` are the drops that people know of now.
+
+    Feedback counts up to `age` seconds after its answer.
+    """
 
     production: str | None
     window: tuple[float, float]
@@ -100,6 +107,7 @@ class Found:
     findings: list[Finding] = field(default_factory=list)
     judged: Judged = field(default_factory=Judged)
     told: Sequence[str] = ()
+    age: float | None = None
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -173,20 +181,31 @@ def read_series(
 ) -> dict[str, Series]:
     """The series of what users and the log say, continued to `end` from the traffic log.
 
-    Days are read again while feedback on them counts (`LATE`), and how requests ended for two days: they are logged when they end.
+    Feedback counts up to one age of its answer, and answers count once they are that old. Days are read again for two weeks (`LATE`) after
+    that, and how requests ended for two days: they are logged when they end.
     """
-    oldest = max(began, end - loop.reads_back)
-    days = local_days(max(oldest, end - LATE * DAY) if known else oldest, end, loop.timezone)
-    read: dict[str, list[Day]] = {name: [] for name in MEASURES if name != JUDGED}
-    ended = {day.day for day in known[WITHOUT_ERROR].days[:-2]} if WITHOUT_ERROR in known else set()
-    for day in days:
-        feedback = log.feedback_by_user(loop.name, version, day.begin, day.end)
-        found = dict(zip((NOT_DISLIKED, NOT_CORRECTED), feedback, strict=True))
-        if day.name not in ended:
-            found |= zip((WITHOUT_ERROR, WELL_FORMED), log.outcomes_by_user(loop.name, version, day.begin, day.end), strict=True)
-        for name, each in found.items():
-            read[name].append(Day(day=day.name, users=each.users, good=each.good))
-    return {name: known.get(name, Series()).with_days(read.get(name, ())) for name in MEASURES}
+    oldest, series = max(began, end - loop.reads_back), {name: known.get(name, Series()) for name in MEASURES}
+    age = counted_age(loop, log, end, series[NOT_DISLIKED].age)
+    series |= {name: series[name].at_age(age) for name in BY_FEEDBACK}
+    read: dict[str, list[Day]] = {name: [] for name in MEASURES}
+
+    def ask(names: Sequence[str], by_user: Callable[[float, float], Sequence[ByUser]], again: float) -> None:
+        there = {day.day for name in names for day in series[name].days}
+        for day in local_days(oldest, end, loop.timezone):
+            if day.name in there and day.end < end - again:
+                continue
+            for name, each in zip(names, by_user(day.begin, day.end), strict=True):
+                read[name].append(Day(day=day.name, users=each.users, good=each.good))
+
+    ask(BY_FEEDBACK, lambda begin, until: log.feedback_by_user(loop.name, version, begin, until, age, end - age), LATE * DAY + age)
+    ask((WITHOUT_ERROR, WELL_FORMED), lambda begin, until: log.outcomes_by_user(loop.name, version, begin, until), 2 * DAY)
+    return {name: each.with_days(read[name]) for name, each in series.items()}
+
+
+def counted_age(loop: LoopConfig, log: TrafficLog, end: float, known: float | None = None) -> float:
+    """Seconds after an answer up to which feedback on it counts, by how late it came until `end`; `known` is the age in use."""
+    settled = end - 3600.0 * AGES[-1]
+    return feedback_age(log.feedback_ages(loop.name, settled - MEASURED * DAY, settled), known)
 
 
 def with_judged(series: dict[str, Series], scores: Sequence[tuple[str, float]], end: float, timezone: str) -> dict[str, Series]:
@@ -268,7 +287,7 @@ def _messages(loop: LoopConfig, exchange: Exchange) -> list[dict[str, Any]]:
 
 def follow_all(loop: LoopConfig, production: str, window: tuple[float, float], series: Mapping[str, Series], judged: Judged) -> Found:
     """Each measure that has data against its days before, the judged answers also against what their judge may have changed."""
-    found, drift = Found(production, window, judged=judged), judged.drift
+    found, drift = Found(production, window, judged=judged, age=series[NOT_DISLIKED].age), judged.drift
     counted = sum(bool(each.days) for each in series.values())
     for name, each in series.items():
         if not each.days:
@@ -353,6 +372,12 @@ def _materialize(
         "report": place(report_key(loop.name, "quality", digest), digest),
     }
     metadata |= for_trigger(found)
+    if found.age is not None:
+        since = f"{datetime.fromtimestamp(found.window[1] - found.age, ZoneInfo(loop.timezone)):%Y-%m-%d %H:%M}"
+        metadata["feedback"] = (
+            f"counts up to {span(found.age)} after an answer, by when most of it has come. Answers since {since} are not counted yet: they "
+            "wait until they are that old, so that each day is compared with days that had as much time"
+        )
     if judged.identity:
         metadata["llm_judge"] = judged.identity
     if loop.monitors.llm_judge:

@@ -12,7 +12,7 @@ from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json, parse_json
 from ftassets.domain.traffic.retention import DAY
 from ftassets.errors import InvalidInput, in_one_line
-from ftassets.wording import amount
+from ftassets.wording import amount, span
 
 QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person
@@ -274,14 +274,6 @@ def estimate(s: Situation) -> str | None:
     cost = f"about {span(s.seconds_per_row * s.expected_rows)} of training" if s.seconds_per_row is not None else None
     gain = f"{s.novelty_share:.0%} new queries" if s.novelty_share is not None else None
     return " against ".join(filter(None, [cost, gain])) or None
-
-
-def span(seconds: float) -> str:
-    """A duration in the unit a person would use."""
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def record(situation: Situation, loop: LoopConfig | Policy) -> bytes:

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict
 
 from ftassets.domain.formats import Stored
-from ftassets.domain.retrain import Action, Cause, RetrainDecision, span
+from ftassets.domain.retrain import Action, Cause, RetrainDecision
+from ftassets.wording import span
 
 OWN = {Cause.COOLDOWN, Cause.RETRAIN_RUNNING, Cause.ROLLOUT_RUNNING}  # these end by themselves: the policy said so, or work is under way
 STEP = 3600.0  # seconds: what is stored is that exact, and a notice that could not be sent is sent again so much later

@@ -201,7 +201,8 @@ class Simulation:
                 self._wrong.append(_Asked(row.id, row.at, topic))
             if said:
                 gives = not good and rng.uniform() < scenario.corrects
-                at = row.at + (float(rng.exponential(scenario.late)) * DAY if scenario.late else 0.0)
+                late = scenario.late if good or scenario.complaints_late is None else scenario.complaints_late
+                at = row.at + (float(rng.exponential(late)) * DAY if late else 0.0)
                 self._late.append(Feedback(row.id, at, "up" if good else "down", answer(topic) if gives else None))
         self._wrong = [each for each in self._wrong if each.at > end - FOUND]
         labels = self._feedback(end) + self._people("labels" in now and now["labels"].labels or 0, end)

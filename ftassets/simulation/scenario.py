@@ -61,6 +61,9 @@ class Scenario(Strict):
     feedback: Share = Field(0.02, description="Share of answers whose user says whether they were good.")
     corrects: Share = Field(0.4, description="Share of users who say no that give the right answer too.")
     late: float = Field(0, ge=0, le=30, description="Days after the answer at which feedback comes, on average.")
+    complaints_late: float | None = Field(
+        None, ge=0, le=30, description="Days after the answer at which thumbs down and corrections come, in place of `late`."
+    )
     quality: Share = Field(0.9, description="Share of right answers on topics that production knows.")
     unknown: Share = Field(0.3, description="Share of right answers on topics that it does not know.")
     day_effects: float = Field(0.02, ge=0, le=0.5, description="Standard deviation of a day's share of right answers.")

@@ -147,6 +147,18 @@ def test_a_lasting_drop_is_one_ticket_and_one_resolve(simulated: Simulated) -> N
     assert 16 <= first <= 22
 
 
+def test_praise_that_comes_days_after_complaints_is_no_drop_and_a_drop_is_found_once_praise_had_its_time(simulated: Simulated) -> None:
+    """With what each day has so far, the newest days had complaints alone."""
+    late = {"feedback": 0.4, "late": 3, "complaints_late": 0}
+    simulation = simulated({**late, "events": [{"day": 40, "days": 30, "quality": -0.3}]}, quality_drop="5%")
+    days = list(simulation.days(60))
+    tickets = [(day.day, alert.detail) for day in days for alert in day.alerts if alert.subject == "quality-drop"]
+    assert {name for _, name in tickets} >= {"not_disliked", "not_corrected"}
+    assert all(45 <= day <= 52 for day, name in tickets), tickets
+    assert all(day >= 45 for day, _ in simulation.trained), simulation.trained
+    assert simulation._series.series["not_disliked"].age in (5 * 86_400.0, 7 * 86_400.0)
+
+
 def test_a_pause_holds_trainings_back_and_a_rollback_brings_the_old_topics_back(simulated: Simulated) -> None:
     scenario = {
         **CORRECTED,

@@ -18,10 +18,10 @@ from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.health.health import Concern, Health
-from ftassets.domain.retrain import span
 from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.reporting.tables import table
 from ftassets.reporting.trends import retrains
+from ftassets.wording import span
 
 CHECK = "nothing_needs_a_person"
 _SEVERE = {"page": dg.AssetCheckSeverity.ERROR, "ticket": dg.AssetCheckSeverity.WARN}

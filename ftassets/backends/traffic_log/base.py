@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ftassets.domain.spending.served import ServedMinute
 from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes, UserFailures
-from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed, added_up
+from ftassets.domain.traffic.feedback import Feedback, FeedbackAge, FeedbackCounts, Reviewed, added_up
 from ftassets.domain.traffic.retention import DayOfTraffic, day_of
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
@@ -18,6 +18,7 @@ __all__ = [
     "Arrival",
     "Exchange",
     "Feedback",
+    "FeedbackAge",
     "FeedbackCounts",
     "LogSize",
     "LogUnreachable",
@@ -189,11 +190,21 @@ class TrafficLog(ABC):
         """What the feedback on the version's exchanges with since <= at < until adds up to."""
 
     @abstractmethod
-    def feedback_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+    def feedback_by_user(
+        self, loop: str, version: str, since: float, until: float, age: float = float("inf"), arrived: float = float("inf")
+    ) -> tuple[ByUser, ByUser]:
         """Users by their share of answers with feedback that have no thumb down at last, and of those that have no correction.
 
-        Of the version's exchanges with since <= at < until, whenever the feedback came. A request without a user counts as a user of its
-        own.
+        Of the version's exchanges with since <= at < until that were stored until `arrived`, by the feedback that came up to so many
+        seconds (`age`) after the answer, see `feedback_ages`. A request without a user counts as a user of its own.
+        """
+
+    @abstractmethod
+    def feedback_ages(self, loop: str, since: float, until: float) -> list[FeedbackAge]:
+        """How old answers were when their feedback came, of the exchanges with since <= at < until, in any order.
+
+        From the answer to its feedback, and not less than from the arrival of one to that of the other: what an import brings later comes
+        later.
         """
 
     @abstractmethod

@@ -14,6 +14,7 @@ from ftassets.backends.traffic_log.base import (
     Arrival,
     Exchange,
     Feedback,
+    FeedbackAge,
     FeedbackCounts,
     LogSize,
     LogUnreachable,
@@ -144,12 +145,17 @@ _CORRECTION = """
 _SAID = """
     SELECT request_id, max(rating) FILTER (WHERE place = 1) AS thumb, coalesce(bool_or(correction <> ''), false) AS corrected FROM (
         SELECT request_id, correction, CASE WHEN rating IN ('up', 'down') THEN rating END AS rating, row_number() OVER (
-            PARTITION BY request_id, rating IN ('up', 'down') ORDER BY at DESC, number DESC
+            PARTITION BY request_id, rating IN ('up', 'down') ORDER BY f.at DESC, f.number DESC
         ) AS place
-        FROM traffic_feedback WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
-        AND asked_at < CAST(:until AS double precision)
+        FROM traffic_feedback f {of_answers} WHERE f.loop = :loop AND f.version = :version
+        AND asked_at >= CAST(:since AS double precision) AND asked_at < CAST(:until AS double precision) {and_when}
     ) events GROUP BY request_id
 """
+# rows of an earlier release have no arrival
+_ARRIVED_AT = "greatest(e.stored_at, e.at)"
+_AGE = f"greatest(f.at - e.at, f.stored_at - {_ARRIVED_AT})"
+_OF_ANSWERS = "JOIN traffic_exchange e ON e.id = f.request_id"
+_BY_AGE = f"AND {_AGE} <= CAST(:age AS double precision) AND {_ARRIVED_AT} <= CAST(:arrived AS double precision)"
 _WITH_FEEDBACK = f"""
 SELECT f.asked_at, e.number, {_SELECTED} FROM (
     SELECT DISTINCT request_id, asked_at FROM traffic_feedback WHERE loop = :loop AND asked_at >= CAST(:since AS double precision)
@@ -169,14 +175,20 @@ FROM traffic_exchange
 WHERE loop = :loop AND stored_at >= CAST(:since AS double precision) AND stored_at < CAST(:until AS double precision)
 AND stored_at < at + latency_ms / 1000 + {LATE} GROUP BY version, minute"""
 _FEEDBACK_COUNTS = f"""
-SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_SAID}) f"""
+SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected)
+FROM ({_SAID.format(of_answers="", and_when="")}) f"""
 _FEEDBACK_BY_USER = f"""
 SELECT count(*), coalesce(sum(liked), 0), count(*), coalesce(sum(uncorrected), 0) FROM (
     SELECT avg(CASE WHEN thumb IS DISTINCT FROM 'down' THEN 1.0 ELSE 0.0 END) AS liked,
         avg(CASE WHEN corrected THEN 0.0 ELSE 1.0 END) AS uncorrected
-    FROM ({_SAID}) rated JOIN traffic_exchange e ON e.id = rated.request_id
+    FROM ({_SAID.format(of_answers=_OF_ANSWERS, and_when=_BY_AGE)}) rated JOIN traffic_exchange e ON e.id = rated.request_id
     GROUP BY CASE e."user" WHEN '' THEN e.id ELSE e."user" END, e."user" = ''
 ) users"""
+_FEEDBACK_AGES = f"""
+SELECT CAST(floor(greatest({_AGE}, 0) / 3600) AS bigint) AS hours, count(*) FILTER (WHERE rating = 'up'),
+    count(*) FILTER (WHERE rating = 'down'), count(*) FILTER (WHERE correction <> '')
+FROM traffic_feedback f {_OF_ANSWERS}
+WHERE f.loop = :loop AND asked_at >= CAST(:since AS double precision) AND asked_at < CAST(:until AS double precision) GROUP BY hours"""
 _OUTCOMES_BY_USER = f"""
 SELECT count(answered), coalesce(sum(answered), 0), count(formed), coalesce(sum(formed), 0) FROM (
     SELECT avg(CASE WHEN status = {ANSWERED} THEN 1.0 ELSE 0.0 END) AS answered,
@@ -335,7 +347,7 @@ class PostgresTrafficLog(TrafficLog):
         return self._run(_USERS, loop=loop, version=version, since=since, most=most)[0][0]
 
     def outcomes_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
-        return self._by_user(_OUTCOMES_BY_USER, loop, version, since, until)
+        return self._by_user(_OUTCOMES_BY_USER, loop=loop, version=version, since=since, until=until)
 
     def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
         found = self._run(_TIME_OF_NEWEST, loop=loop, version=version, since=since, before=number - 1)
@@ -354,11 +366,16 @@ class PostgresTrafficLog(TrafficLog):
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         return FeedbackCounts(*self._run(_FEEDBACK_COUNTS, loop=loop, version=version, since=since, until=until)[0])
 
-    def feedback_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
-        return self._by_user(_FEEDBACK_BY_USER, loop, version, since, until)
+    def feedback_by_user(
+        self, loop: str, version: str, since: float, until: float, age: float = float("inf"), arrived: float = float("inf")
+    ) -> tuple[ByUser, ByUser]:
+        return self._by_user(_FEEDBACK_BY_USER, loop=loop, version=version, since=since, until=until, age=age, arrived=arrived)
 
-    def _by_user(self, query: str, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
-        [row] = self._run(query, loop=loop, version=version, since=since, until=until)
+    def feedback_ages(self, loop: str, since: float, until: float) -> list[FeedbackAge]:
+        return [FeedbackAge(*row) for row in self._run(_FEEDBACK_AGES, loop=loop, since=since, until=until)]
+
+    def _by_user(self, query: str, **values: Any) -> tuple[ByUser, ByUser]:
+        [row] = self._run(query, **values)
         return ByUser(row[0], float(row[1])), ByUser(row[2], float(row[3]))
 
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:

@@ -19,6 +19,7 @@ from ftassets.backends.traffic_log.base import (
     Arrival,
     Exchange,
     Feedback,
+    FeedbackAge,
     FeedbackCounts,
     LogSize,
     LogUnreachable,
@@ -124,11 +125,17 @@ _CORRECTION = """
 _SAID = """
     SELECT request_id, max(rating) FILTER (WHERE place = 1) AS thumb, max(correction <> '') AS corrected FROM (
         SELECT request_id, correction, CASE WHEN rating IN ('up', 'down') THEN rating END AS rating, row_number() OVER (
-            PARTITION BY request_id, rating IN ('up', 'down') ORDER BY at DESC, number DESC
+            PARTITION BY request_id, rating IN ('up', 'down') ORDER BY f.at DESC, number DESC
         ) AS place
-        FROM feedback INDEXED BY feedback_by_answer WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ?
+        FROM feedback f INDEXED BY feedback_by_answer {of_answers} WHERE f.loop = ? AND asked_at >= ? AND asked_at < ? AND {where}
     ) GROUP BY request_id
 """
+_ALL_SAID = _SAID.format(of_answers="", where="version = ?")
+# rows of an earlier release have no arrival
+_ARRIVED = "max(e.stored_at, e.at)"
+_AGE = f"max(f.at - e.at, f.stored_at - {_ARRIVED})"
+_OF_ANSWERS = "CROSS JOIN exchange e ON e.id = f.request_id"
+_SAID_BY_AGE = _SAID.format(of_answers=_OF_ANSWERS, where=f"f.version = ? AND {_AGE} <= ? AND {_ARRIVED} <= ?")
 
 
 _ROW_BYTES = 450  # of a row without its texts, indexes included, as measured on a log of 100,000 rows
@@ -324,20 +331,32 @@ class SqliteTrafficLog(TrafficLog):
 
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         found = self._connection().execute(
-            f"SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_SAID})",
+            f"SELECT count(*), count(*) FILTER (WHERE thumb = 'down'), count(*) FILTER (WHERE corrected) FROM ({_ALL_SAID})",
             (loop, since, until, version),
         )
         return FeedbackCounts(*found.fetchone())
 
-    def feedback_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+    def feedback_by_user(
+        self, loop: str, version: str, since: float, until: float, age: float = float("inf"), arrived: float = float("inf")
+    ) -> tuple[ByUser, ByUser]:
         found = self._connection().execute(
             f"""SELECT count(*), total(liked), count(*), total(uncorrected) FROM (
                 SELECT avg(thumb IS NOT 'down') AS liked, avg(NOT coalesce(corrected, 0)) AS uncorrected
-                FROM ({_SAID}) JOIN exchange ON id = request_id GROUP BY CASE user WHEN '' THEN id ELSE user END, user = ''
+                FROM ({_SAID_BY_AGE}) JOIN exchange ON id = request_id GROUP BY CASE user WHEN '' THEN id ELSE user END, user = ''
             )""",
-            (loop, since, until, version),
+            (loop, since, until, version, age, arrived),
         )
         return _by_user(found.fetchone())
+
+    def feedback_ages(self, loop: str, since: float, until: float) -> list[FeedbackAge]:
+        found = self._connection().execute(
+            f"""SELECT CAST(max({_AGE}, 0) / 3600 AS INTEGER) AS hours, count(*) FILTER (WHERE rating = 'up'),
+                    count(*) FILTER (WHERE rating = 'down'), count(*) FILTER (WHERE correction <> '')
+                FROM feedback f INDEXED BY feedback_by_answer {_OF_ANSWERS}
+                WHERE f.loop = ? AND asked_at >= ? AND asked_at < ? GROUP BY hours""",
+            (loop, since, until),
+        )
+        return [FeedbackAge(*row) for row in found]
 
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
         found = self._connection().execute(

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ftassets.assets.drift_report.reference import stored
+from ftassets.assets.quality_report import counted_age
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.journal import read_state
 from ftassets.backends.dataset_store.base import DatasetStore
@@ -14,7 +15,15 @@ from ftassets.config.cron import ticks_a_day
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.drift import Reference
 from ftassets.domain.monitoring.planning import AFTER, DROPS, drift_plan, golden_plans, quality_plan
-from ftassets.domain.monitoring.quality import JUDGED, NOT_CORRECTED, NOT_DISLIKED, WELL_FORMED, WITHOUT_ERROR, local_days
+from ftassets.domain.monitoring.quality import (
+    BY_FEEDBACK,
+    JUDGED,
+    NOT_CORRECTED,
+    NOT_DISLIKED,
+    WELL_FORMED,
+    WITHOUT_ERROR,
+    local_days,
+)
 
 DAY = 86400.0
 READ = 28  # days of the log that are measured
@@ -25,12 +34,16 @@ LEVEL = 0.9  # of a measure, assumed
 
 @dataclass(frozen=True)
 class Volume:
-    """Requests a day, and by measure the users a day and the level (0..1); `measured` says what the log had."""
+    """Requests a day, and by measure the users a day and the level (0..1); `measured` says what the log had.
+
+    Feedback counts up to `age` seconds after its answer.
+    """
 
     requests: float
     users: Mapping[str, float]
     levels: Mapping[str, float]
     measured: tuple[str, ...]
+    age: float
 
 
 def volume_of(
@@ -40,13 +53,13 @@ def volume_of(
 
     `requests` a day and the share of users with `feedback` take the place of the log. Raises OSError, StateDamaged.
     """
-    begin = now - READ * DAY
+    begin, age = now - READ * DAY, counted_age(loop, log, now)
     if requests is None and (first := log.first_time(loop.name, begin)) is not None:
         begin = max(begin, first)
         requests = log.count(loop.name, begin, now) / max((now - begin) / DAY, 1.0) or None
         found, state = dict[str, tuple[float, float]](), read_state(control, loop.name)
         if requests and state and state.production:
-            found = _by_measure(loop, log, state.production, begin, now)
+            found = _by_measure(loop, log, state.production, begin, now, age)
     else:
         found = {}
     per_day = TRAFFIC if requests is None else requests
@@ -55,22 +68,25 @@ def volume_of(
     if loop.monitors.llm_judge:
         given[JUDGED] = min(loop.monitors.sample * ticks_a_day(loop.monitors.every), per_day)
     if feedback is not None:
-        found = {name: each for name, each in found.items() if name not in (NOT_DISLIKED, NOT_CORRECTED)}
+        found = {name: each for name, each in found.items() if name not in BY_FEEDBACK}
     users = given | {name: each for name, (each, _) in found.items()}
-    return Volume(per_day, users, {name: found[name][1] if name in found else LEVEL for name in users}, tuple(found))
+    return Volume(per_day, users, {name: found[name][1] if name in found else LEVEL for name in users}, tuple(found), age)
 
 
-def _by_measure(loop: LoopConfig, log: TrafficLog, version: str, begin: float, end: float) -> dict[str, tuple[float, float]]:
-    """Users a day and level of each measure that has any, of the version's days in the log."""
-    sums, served = dict[str, list[float]](), 0
+def _by_measure(loop: LoopConfig, log: TrafficLog, version: str, begin: float, end: float, age: float) -> dict[str, tuple[float, float]]:
+    """Users a day and level of each measure that has any, of the version's days in the log; of feedback those that are old enough."""
+    sums = dict[str, list[float]]()
     for day in local_days(begin, end, loop.timezone):
-        said, went = (ask(loop.name, version, day.begin, day.end) for ask in (log.feedback_by_user, log.outcomes_by_user))
-        served += went[0].users > 0
-        for name, each in zip((NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED), (*said, *went), strict=True):
-            total = sums.setdefault(name, [0.0, 0.0])
-            total[0] += each.users
-            total[1] += each.good
-    return {name: (users / served, good / users) for name, (users, good) in sums.items() if users and served}
+        went = log.outcomes_by_user(loop.name, version, day.begin, day.end)
+        found = dict(zip((WITHOUT_ERROR, WELL_FORMED), went, strict=True))
+        if day.end <= end - age:
+            found |= zip(BY_FEEDBACK, log.feedback_by_user(loop.name, version, day.begin, day.end, age), strict=True)
+        for name, each in found.items():
+            total = sums.setdefault(name, [0.0, 0.0, 0.0])
+            total[0] += went[0].users > 0
+            total[1] += each.users
+            total[2] += each.good
+    return {name: (users / served, good / users) for name, (served, users, good) in sums.items() if users and served}
 
 
 def reference_of(loop: LoopConfig, store: DatasetStore, control: Control) -> Reference | None:
@@ -84,7 +100,9 @@ def run(loop: LoopConfig, volume: Volume, reference: Reference | None = None) ->
     """The plan of each monitor as plain JSON. Raises InvalidInput, OSError when the golden set cannot be read."""
     golden = read_files(loop)[1]
     plans = [
-        quality_plan(name, users, volume.levels[name], loop.monitors.quality_drop, len(volume.users))
+        quality_plan(
+            name, users, volume.levels[name], loop.monitors.quality_drop, len(volume.users), volume.age if name in BY_FEEDBACK else 0.0
+        )
         for name, users in volume.users.items()
     ]
     plans += [*golden_plans(loop, len(golden.rows)), drift_plan(loop.retrain_on.drift, volume.requests, reference)]

@@ -33,14 +33,13 @@ from ftassets.domain.health.health import Health
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.pauses import PauseEntry
 from ftassets.domain.release.statement import read_statement
-from ftassets.domain.retrain import span
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.domain.waiting import Waiting
 from ftassets.errors import ConfigurationError
 from ftassets.exits import ending
-from ftassets.wording import amount
+from ftassets.wording import amount, span
 
 SHOWN = 50  # moves of a loop
 _WRONG = {DriftVerdict.ALARM.value, Verdict.FAIL.value}

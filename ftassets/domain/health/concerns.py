@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 from ftassets.domain.health.health import Concern, Health, Monitor
 from ftassets.domain.health.subjects import RANK, SUBJECTS
-from ftassets.domain.retrain import span
 from ftassets.domain.rollout.next_release import Obstacle
-from ftassets.wording import amount
+from ftassets.wording import amount, span
 
 DAY = 86400.0
 LATE = DAY  # seconds after its time at which a report is missing

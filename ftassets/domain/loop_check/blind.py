@@ -7,8 +7,7 @@ from ftassets.config.cron import longest_pause, ticks_a_day
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
 from ftassets.domain.monitoring.golden import floor_p, floor_risk
 from ftassets.domain.monitoring.lasting_drop import DAY_EFFECTS
-from ftassets.domain.retrain import span
-from ftassets.wording import amount
+from ftassets.wording import amount, span
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig

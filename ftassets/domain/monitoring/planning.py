@@ -20,6 +20,7 @@ from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.golden import FLOOR_RISK, REGRESSION_RISK, floor_p, floor_risk, regression, regression_risk
 from ftassets.domain.monitoring.lasting_drop import WEEK, Watch, likelihoods, limit_of
 from ftassets.domain.monitoring.quality import FALSE_TICKETS
+from ftassets.wording import span
 
 Counts = NDArray[np.int64]
 
@@ -58,16 +59,19 @@ class MonitorPlan:
     sentence: str
 
 
-def quality_plan(name: str, users: float, level: float, drop: float, measures: int, seed: int = 0) -> MonitorPlan:
+def quality_plan(name: str, users: float, level: float, drop: float, measures: int, age: float = 0.0, seed: int = 0) -> MonitorPlan:
     """One measure of live quality with so many users a day at a level (0..1), `measures` of which share the false alerts.
 
-    Simulated days have effects of `DAY_SD`; `drop` is `monitors.quality_drop`.
+    Simulated days have effects of `DAY_SD`; `drop` is `monitors.quality_drop`. Days count once they are `age` seconds old.
     """
     few = f"{users:.2g} users a day are too few to follow"
     enough = f"a drop of less than {drop / 2:.1%} is not noticed, however long it lasts"
+    if age:
+        enough += f"; feedback counts up to {span(age)} after an answer, and a day once its answers are that old"
     if _with_data(users) * (BEFORE + AFTER) <= WEEK:
         return MonitorPlan(name, "users", users, 0.0, False, tuple(Noticed(each, None) for each in DROPS), few)
     false, noticed = _simulated(users, min(max(level, 0.005), 0.995), drop, limit_of(FALSE_TICKETS / measures), seed)
+    noticed = tuple(Noticed(each.drop, each.days and each.days + age / 86400) for each in noticed)
     return MonitorPlan(name, "users", users, false, False, noticed, enough)
 
 

@@ -13,14 +13,15 @@ from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import largest_drop, level, level_bounds, level_variance
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.monitoring.lasting_drop import WEEK, DayShare, Turn, limit_of, turns
-from ftassets.wording import amount
+from ftassets.wording import amount, span
 
 NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED, JUDGED = "not_disliked", "not_corrected", "without_error", "well_formed", "judged"
 MEASURES = (NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED, JUDGED)
+BY_FEEDBACK = (NOT_DISLIKED, NOT_CORRECTED)
 CURABLE = frozenset({NOT_DISLIKED, NOT_CORRECTED, WELL_FORMED, JUDGED})  # by training; what the server fails to answer is not
 FALSE_TICKETS = 0.3  # expected in a year of a loop whose quality is steady: more than one comes in less than 4 % of years
 FALSE_TRIGGERS = 0.02  # share of years of a loop in which steady quality asks for a retrain
-LATE = 14  # days after an answer within which feedback on it counts
+LATE = 14  # days that are read again: for what an import brings later
 KEPT = 400  # days of a version that are compared; what has lasted longer is its usual level
 RECENT = 14  # days that must exclude a drop for PASS
 _EACH = 0.975  # confidence of each end of a 95 % interval
@@ -47,11 +48,15 @@ class Change(BaseModel):
 
 
 class Series(BaseModel):
-    """One measure of one version: its days, oldest first, and what was found, for the alert and for the retrain."""
+    """One measure of one version: its days, oldest first, and what was found, for the alert and for the retrain.
+
+    Of what users say, feedback on all days counts up to one `age` of the answer, in seconds.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     days: tuple[Day, ...] = ()
+    age: float | None = None
     alerts: tuple[Change, ...] = ()
     triggers: tuple[Change, ...] = ()
 
@@ -74,6 +79,10 @@ class Series(BaseModel):
         days = {day.day: day for day in self.days} | {day.day: day for day in read}
         kept = [days[name] for name in sorted(days) if days[name].users > 0]
         return self.model_copy(update={"days": tuple(kept[-KEPT:])})
+
+    def at_age(self, age: float) -> "Series":
+        """The series for feedback up to an age of the answer (seconds): days that counted another one are not compared with it."""
+        return self if age == self.age else self.model_copy(update={"age": age, "days": ()})
 
 
 class QualityPoint(BaseModel):
@@ -182,6 +191,8 @@ def _began(days: Sequence[Day], proved: int) -> list[int]:
 def _finding(name: str, series: Series, point: QualityPoint, drop: float) -> Finding:
     days, users = len(series.days), amount(round(point.n), "user")
     found = f"{name} {point.value:.3f} ({point.low:.3f} to {point.high:.3f}) of {users} a day summed"
+    if series.age is not None:
+        found += f" by feedback up to {span(series.age)} after the answer"
     if point.baseline is None:
         return Finding(Verdict.NOT_ENOUGH_DATA, f"{found}: not compared yet, {days} of the first {WEEK} days with data are measured")
     if series.dropped:

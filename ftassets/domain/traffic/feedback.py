@@ -79,6 +79,16 @@ class FeedbackCounts:
     corrected: int
 
 
+@dataclass(frozen=True)
+class FeedbackAge:
+    """How much feedback came at one age of its answer, in whole hours: thumbs up and down, and corrections."""
+
+    hours: int
+    up: int
+    down: int
+    corrected: int
+
+
 _SAID = [field.name for field in fields(Feedback) if field.name not in ("request_id", "at")]
 
 

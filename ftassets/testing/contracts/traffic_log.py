@@ -285,7 +285,7 @@ class TrafficLogContract:
                 mark = moment(log)
             log.add_feedback(each)
             log.add_feedback(replace(each, request_id=f"other {each.request_id}", rating="down", correction="other"))
-        all_of = _Reference(stored, given_on)
+        all_of, by_id = _Reference(stored, given_on), {row.id: row for row in stored}
 
         for version in (None, "v1", "v3"):
             for answered in (False, True):
@@ -324,6 +324,15 @@ class TrafficLogContract:
         ):
             assert [astuple(each) for each in found] == [close(astuple(all_of.by_user(each))) for each in expected]
         assert log.feedback_counts(loop, "v1", since, until) == FeedbackCounts(len(said), down, corrected)
+        of_age = added_up(each for each in dict.fromkeys(given_on) if each.at - by_id[each.request_id].at <= 2.0)
+        young = [(row, of_age[row.id].rating != "down") for row in rows_of if row.id in of_age]
+        assert astuple(log.feedback_by_user(loop, "v1", since, until, 2.0)[0]) == close(astuple(all_of.by_user(young)))
+        assert log.feedback_by_user(loop, "v1", since, until, 2.0, arrived=-1.0)[0] == ByUser(0, 0.0)
+        ages = log.feedback_ages(loop, since, until)
+        on_window = [each for each in dict.fromkeys(given_on) if since <= by_id[each.request_id].at < until]
+        for kind, there in (("up", "up"), ("down", "down")):
+            assert sum(getattr(each, kind) for each in ages) == sum(each.rating == there for each in on_window)
+        assert sum(each.corrected for each in ages) == sum(bool(each.correction) for each in on_window)
         mark = mark if known < len(given_on) else moment(log)
         assert log.corrected(loop, mark, since).keys() == all_of.corrected(known, reviewed)
         assert log.corrected(loop, 0.0, since).keys() == all_of.corrected(0, reviewed)
@@ -381,6 +390,24 @@ class TrafficLogContract:
         assert [r.exchange.id for r in log.reviewed("voice", since=2)] == ["voice-2"]
         assert log.feedback_on(["voice-2", "voice-3"]) == {"voice-2": total}
         assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 2, 1)
+
+    def test_feedback_counts_by_the_age_of_its_answer_and_no_sooner_than_it_arrives(self, log: TrafficLog) -> None:
+        now, hour = moment(log), 3600.0
+        log.append([exchange(1, at=now - 10 * hour), exchange(2, at=now + 5 * hour), exchange(3, at=now + 5 * hour, user="other")])
+        for feedback in (
+            Feedback("voice-1", now + 0.2 * hour, "down", None),
+            Feedback("voice-1", now - 8.8 * hour, "up", "x"),
+            Feedback("voice-2", now + 5 * hour, "up", None),
+            Feedback("voice-2", now + 7.2 * hour, "down", None),
+            Feedback("voice-3", now + 8.5 * hour, None, "x"),
+        ):
+            log.add_feedback(feedback)
+        counts = {(each.hours, each.up, each.down, each.corrected) for each in log.feedback_ages("voice", 0.0, 1e12)}
+        assert counts == {(0, 1, 0, 0), (1, 1, 0, 1), (2, 0, 1, 0), (3, 0, 0, 1), (10, 0, 1, 0)}
+        since, until = now - 11 * hour, now + 6 * hour
+        assert log.feedback_by_user("voice", "v1", since, until, 20 * hour) == (ByUser(2, 1.0), ByUser(2, 0.5))
+        assert log.feedback_by_user("voice", "v1", since, until, 1.5 * hour) == (ByUser(1, 1.0), ByUser(1, 0.5))
+        assert log.feedback_by_user("voice", "v1", since, until, 20 * hour, arrived=now + hour) == (ByUser(1, 0.0), ByUser(1, 0.0))
 
     def test_a_correction_counts_as_new_once(self, log: TrafficLog) -> None:
         """By its arrival: an import may bring corrections of any time, and a clock may be wrong."""

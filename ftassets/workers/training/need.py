@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.config.loop import Train
-from ftassets.domain.retrain import span
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.libraries import Libraries
 from ftassets.domain.training.memory_need import Shape, training_bytes, training_disk
 from ftassets.domain.training.smaller_batch import fitting_batch
 from ftassets.domain.training.time_need import training_seconds
 from ftassets.errors import in_one_line
-from ftassets.wording import amount
+from ftassets.wording import amount, span
 from ftassets.workers.chat_template import Taught
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas

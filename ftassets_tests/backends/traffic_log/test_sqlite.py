@@ -88,14 +88,15 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
     log.time_of_newest("voice", "v1", 10, 1.0)
     log.reviewed("voice", 1.0)
     log.feedback_counts("voice", "v1", 1.0)
-    log.feedback_by_user("voice", "v1", 1.0, 9.0)
+    log.feedback_by_user("voice", "v1", 1.0, 9.0, 3600.0, 9.0)
+    log.feedback_ages("voice", 1.0, 9.0)
     log.corrected("voice", 1.0, 1.0)
     log.first_time("voice", 1.0)
     log.sampled("voice", 1.0, 9.0, 0.5)
     log.feedback_events(["voice-1"])
     connection.set_trace_callback(None)
     plans = {query: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")] for query in asked}
-    assert len(plans) == 16
+    assert len(plans) == 17
     for query, plan in plans.items():
         assert not [step for step in plan if step.startswith(("SCAN exchange", "SCAN e", "SCAN feedback", "SCAN f ", "SCAN n"))], (
             query,

@@ -68,13 +68,16 @@ def test_what_is_given_takes_the_place_of_the_log_and_what_is_assumed_is_named(h
 
 def test_each_monitor_has_a_line_with_false_alerts_and_days_in_seconds(loop: LoopConfig) -> None:
     began = time.process_time()
-    plan = run(loop, Volume(600.0, {"not_disliked": 12.0, "without_error": 600.0}, {"not_disliked": 0.9, "without_error": 0.98}, ()))
+    plan = run(
+        loop, Volume(600.0, {"not_disliked": 12.0, "without_error": 600.0}, {"not_disliked": 0.9, "without_error": 0.98}, (), 6 * 3600.0)
+    )
     assert time.process_time() - began < 30
     assert json.loads(json.dumps(plan)) == plan
     names = ["not_disliked", "without_error", "golden floor", "golden regression", "drift alarm"]
     assert [each["monitor"] for each in plan["monitors"]] == names
     lines = describe(plan).splitlines()
     rows: dict[str, Any] = {name: next(line for line in lines if line.startswith(name)) for name in names}
+    assert "not_disliked: a drop of less than 2.5% is not noticed, however long it lasts; feedback counts up to 6.0 h" in describe(plan)
     assert rows["without_error"].split()[1:3] == ["600", "users"]
     assert rows["drift alarm"].split()[-3:] == ["-", "-", "-"]
     assert "<=" in rows["golden floor"]

@@ -36,6 +36,13 @@ def test_more_users_and_larger_drops_are_noticed_sooner_and_false_alerts_keep_th
     assert max(few.false_alerts_a_quarter, many.false_alerts_a_quarter) <= FALSE_TICKETS / 4 * 91 / 365 + 0.02
 
 
+def test_what_waits_for_feedback_is_noticed_so_much_later() -> None:
+    plan, late = quality_plan("not_disliked", 200, 0.9, 0.05, 4), quality_plan("not_disliked", 200, 0.9, 0.05, 4, age=5 * 86_400.0)
+    assert days(late) == [each + 5 for each in days(plan)]
+    assert "feedback counts up to 5.0 d after an answer" in late.sentence
+    assert late.false_alerts_a_quarter == plan.false_alerts_a_quarter
+
+
 def test_so_few_users_that_there_is_no_baseline_notice_nothing() -> None:
     plan = quality_plan("not_disliked", 0.02, 0.9, 0.05, 4)
     assert days(plan) == [np.inf] * 3
