@@ -28,6 +28,7 @@ from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.made_once import made_once, mlflow_tables
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets.testing.tiny_model import make_tiny_model
+from ftassets.workers.evaluation.forgetting import measure_forgetting
 from ftassets.workers.evaluation.generate import answer
 from ftassets.workers.evaluation.likelihood import measure_likelihoods
 from ftassets.workers.evaluation.measure import measure
@@ -58,6 +59,8 @@ class EvaluatorHere(Evaluator):
 
     def answer(self, job: AnswerJob, context: Any) -> None:
         answer(job, context.log.info)
+        if job.forgetting:
+            measure_forgetting(job.forgetting, context.log.info)
 
     def perplexity(self, job: PerplexityJob, context: Any) -> None:
         measure_likelihoods(job, context.log.info)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ftassets.assets.eval_report.forgetting import forgetting_job
 from ftassets.assets.eval_report.rows import Rows, RowSet, by_id
 from ftassets.backends.artifacts.answers import answers_file, keep_answers
 from ftassets.backends.artifacts.base import Artifacts
@@ -18,7 +19,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import identity
 from ftassets.domain.dataset.rows import Example, to_jsonl
-from ftassets.domain.evaluation.jobs import AnsweredPrompt, AnswerJob, Ask, Likelihood, PerplexityJob, Prompt
+from ftassets.domain.evaluation.jobs import AnsweredPrompt, AnswerJob, Ask, ForgettingJob, Likelihood, PerplexityJob, Prompt
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.release.version import MERGED, ExternalModel
@@ -60,10 +61,14 @@ def answer_all(
     rows: Rows,
     answers: Answers,
     versions: Mapping[str, str],
-) -> None:
-    """Have every role's model answer every set, ours in one process; what was answered for an earlier report is kept."""
+) -> ForgettingJob | None:
+    """Have every role's model answer every set, ours in one process; what was answered for an earlier report is kept.
+
+    The same process compares the candidate with the others on general prompts: what it did, None if it cannot.
+    """
     work = home.work / context.run_id
     work.mkdir(parents=True, exist_ok=True)
+    general = forgetting_job(artifacts, versions, work)
     try:
         asks: dict[Path, Ask] = {}  # production may be the base: the same file is asked for once
         for role, files in answers.items():
@@ -78,11 +83,19 @@ def answer_all(
                 prompts = write_prompts(each, work / f"prompts-{number}.jsonl")
                 folder = version_folder(artifacts, versions[role]) / MERGED
                 asks[output] = Ask(model=folder, prompts_file=prompts, output=output, system_prompt=system_prompt)
-        if asks:
-            job = AnswerJob(system_prompt=loop.task.system_prompt, max_tokens=loop.task.max_tokens, asks=list(asks.values()), work=work)
+        owed = [*asks, *([general.output] if general and not general.output.exists() else [])]
+        if owed:
+            job = AnswerJob(
+                system_prompt=loop.task.system_prompt,
+                max_tokens=loop.task.max_tokens,
+                asks=list(asks.values()),
+                work=work,
+                forgetting=general,
+            )
             evaluator.answer(job, context)
-            for output in asks:
+            for output in owed:
                 keep_answers(artifacts, output)
+        return general
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

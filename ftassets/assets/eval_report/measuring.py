@@ -20,6 +20,7 @@ from ftassets.assets.eval_report.answering import (
     external,
     likelihoods_of,
 )
+from ftassets.assets.eval_report.forgetting import read_forgetting
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.eval_report.parity import measure_parity
 from ftassets.assets.eval_report.row_metrics import measure_metrics
@@ -109,7 +110,8 @@ def measure(
         raise NotComparable(f"no report: {'; '.join(why)}")
 
     answers = {role: [answer_file(artifacts, loop, digest, each, base) for each in rows.sets] for role, digest in versions.items()}
-    answer_all(context, home, artifacts, loop, evaluator, rows, answers, versions)
+    general = answer_all(context, home, artifacts, loop, evaluator, rows, answers, versions)
+    forgetting = read_forgetting(answers_file(artifacts, general.output.name), manifest, general.others) if general else None
     of_likelihoods = any(CATALOGUE[name].of_likelihoods for name in loop.metrics if name in CATALOGUE)
     likelihoods = likelihoods_of(context, home, artifacts, loop, evaluator, rows, versions) if of_likelihoods else {}
     metrics, row_scores = (
@@ -148,6 +150,8 @@ def measure(
     stored = {path for each in (answers, row_scores) for paths in each.values() for path in paths if path.exists()}
     if second:
         stored |= {answers_file(artifacts, name) for name in (second.answers, *second.row_scores)}
+    if forgetting:
+        stored.add(answers_file(artifacts, forgetting.file))
     report = EvalReport(
         loop=loop.name,
         run_id=context.run_id,
@@ -174,6 +178,7 @@ def measure(
         parity=parity,
         pairwise_scores=pairwise_scores,
         llm_judge_calibration=calibration,
+        forgetting=forgetting,
         second_answers=second,
     )
     return Evaluation(within_budget(artifacts, control, loop, report, time.time()), rows, answers)

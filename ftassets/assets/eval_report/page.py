@@ -18,6 +18,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.confusion import columns, confusion, confusions, recalls
 from ftassets.domain.evaluation.conversations import near_copies
 from ftassets.domain.evaluation.costs import cost_of
+from ftassets.domain.evaluation.forgetting import Forgetting
 from ftassets.domain.evaluation.llm_judge import Calibration
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.scored_turns import turn_number
@@ -98,6 +99,7 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         **({"refusals": refusals} if (refusals := _refusals_table(measured)) else {}),
         **({"llm_judge": _judge_table(loop, report, report.llm_judge_calibration)} if report.llm_judge_calibration else {}),
         **({"parity": _parity_table(report.parity)} if report.parity else {}),
+        **({"forgetting": _forgetting_table(report.forgetting)} if report.forgetting else {}),
         **({"api_model": said} if (said := api_sentence(loop, report.scores, answers)) else {}),
         **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
         "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
@@ -350,3 +352,16 @@ def _parity_table(parity: Parity) -> dg.MetadataValue:
             ("milliseconds a token, base and adapter against merged", f"{parity.adapter_ms:.1f} against {parity.merged_ms:.1f}"),
         ],
     )
+
+
+def _forgetting_table(found: Forgetting) -> dg.MetadataValue:
+    """How far the candidate is from other models on general prompts, beside the replay that is to hold it near."""
+    lines: list[tuple[str, object]] = []
+    for role, values in found.kl.items():
+        low, mean, most = np.quantile(values, 0.1), np.mean(values), np.quantile(values, 0.9)
+        lines.append(
+            (f"divergence from {role}, nats a token", f"{mean:.3f} (a tenth of {len(values)} prompts below {low:.3f}, above {most:.3f})")
+        )
+    lines += [(f"divergence from {role}", f"not known: {why}") for role, why in found.why.items()]
+    said = "not used: it was trained from the base" if found.replay is None else f"{found.replay:g} known rows for each new one"
+    return table(["general prompts", "found"], [*lines, ("replay", said)])

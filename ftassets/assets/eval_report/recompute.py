@@ -1,6 +1,8 @@
 """A stored report computed again from the answers it was made of."""
 
+from ftassets.assets._shared.dataset_files import table_rows
 from ftassets.assets._shared.stored_reports import verdicts
+from ftassets.assets.eval_report.forgetting import general_prompts
 from ftassets.assets.eval_report.rows import Rows, as_pooled, read_rows, scores_of, without_unasked
 from ftassets.assets.eval_report.second_answers import sampled
 from ftassets.backends.artifacts.answers import answers_file, answers_key
@@ -9,6 +11,7 @@ from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.evaluation.forgetting import divergences
 from ftassets.domain.gates.policy import POOLED
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
@@ -62,4 +65,7 @@ def _again(artifacts: Artifacts, loop: LoopConfig, stored: EvalReport, rows: Row
         if again != second.scores:
             raise NotReproduced(f"the scores of production's second answers in the report {digest[:12]} come out differently now")
         second = second.model_copy(update={"scores": again})
+    general = stored.forgetting
+    if general and divergences(table_rows(answers_file(artifacts, general.file), "answers"), general_prompts()) != general.kl:
+        raise NotReproduced(f"the divergences on general prompts in the report {digest[:12]} come out differently now")
     return stored.model_copy(update={"scores": scores, "second_answers": second})

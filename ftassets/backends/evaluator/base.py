@@ -25,7 +25,10 @@ class Evaluator(ABC):
 
     @abstractmethod
     def answer(self, job: AnswerJob, context: Any) -> None:
-        """Write the answers; files that exist already are kept, and batches that a killed process had finished. Raises EvaluationFailed."""
+        """Write the answers, and what a candidate forgot if that is asked for. Raises EvaluationFailed.
+
+        Files that exist already are kept, and batches that a killed process had finished.
+        """
 
     @abstractmethod
     def perplexity(self, job: PerplexityJob, context: Any) -> None:

@@ -21,9 +21,10 @@ class SubprocessEvaluator(Evaluator):
 
     def answer(self, job: AnswerJob, context: Any) -> None:
         """Write the answers that are not there yet. Raises EvaluationFailed."""
-        if all(ask.output.exists() for ask in job.asks):
+        owed = [ask.output for ask in job.asks] + ([job.forgetting.output] if job.forgetting else [])
+        if all(path.exists() for path in owed):
             return
-        self._run(job, "answers.json", [ask.output for ask in job.asks], f": a batch of {job.batch_size} may be too large", context)
+        self._run(job, "answers.json", owed, f": a batch of {job.batch_size} may be too large", context)
 
     def perplexity(self, job: PerplexityJob, context: Any) -> None:
         """Write the likelihoods that are not there yet. Raises EvaluationFailed."""

@@ -30,6 +30,23 @@ class Ask(BaseModel):
     system_prompt: str | None = None  # asked instead of the job's
 
 
+class ForgettingJob(BaseModel):
+    """A candidate to compare with other models on general prompts, see `forgetting`; each model is a folder of merged weights.
+
+    What it finds is one Parquet file of role, id and kl (nats a token); a model with another vocabulary has no rows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: Path  # whose answers all read
+    candidate: Path
+    others: dict[str, Path] = Field(min_length=1)  # role -> folder
+    prompts: list[Prompt] = Field(min_length=1)
+    tokens: int = 16  # of an answer
+    output: Path
+    work: Path  # for files of prompts x places x vocabulary x 4 bytes, one a model
+
+
 class AnswerJob(BaseModel):
     """Asks that share generation settings; asks of one model in a row load it once."""
 
@@ -40,6 +57,7 @@ class AnswerJob(BaseModel):
     batch_size: int = 128
     asks: list[Ask]
     again: bool = False  # other batches than a job without it has: rounding differs, and so may answers
+    forgetting: ForgettingJob | None = None  # done by the same process, which has the libraries loaded
     work: Path  # folder for the job's own file
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ftassets.domain.evaluation.forgetting import REFERENCES
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, objection, row_value
-from ftassets.domain.gates import cost, f1, human_review, latency, llm_judge, parity, recall
+from ftassets.domain.gates import cost, f1, forgetting, human_review, latency, llm_judge, parity, recall
 from ftassets.domain.gates.fixed import evaluate_fixed
 from ftassets.domain.gates.independent_units import WHOLE
 from ftassets.domain.gates.measured import mean_value
@@ -34,7 +35,8 @@ class GateKind:
       not known before the first report.
     - `compared_with`: the comparisons that make sense.
     - `groups`: the rows whose slices may be compared. Empty: the gate takes no slice and is on all golden rows.
-    - `counts`: what the evidence consists of: the `rows` of the slice, `pairs` of requests, or a `sample` of golden rows.
+    - `counts`: what the evidence consists of: the `rows` of the slice, `pairs` of requests, a `sample` of golden rows,
+      or general `prompts`.
     - `average`: a role's plain average, which the usual reading of a preset compares.
     - `objection`: why a loop cannot have the gate, None when it can.
     """
@@ -44,7 +46,7 @@ class GateKind:
     plan: "Callable[[Gate, float, float, float], Callable[[int], float] | str]"
     compared_with: tuple[Comparison, ...] = COMPARISONS
     groups: tuple[RowGroup, ...] = ("golden", "held_out")
-    counts: Literal["rows", "pairs", "sample"] = "rows"
+    counts: Literal["rows", "pairs", "sample", "prompts"] = "rows"
     average: "Callable[[Gate, EvalReport, str], float | None] | None" = None
     objection: "Callable[[LoopConfig], str | None]" = lambda loop: None
 
@@ -95,6 +97,17 @@ KINDS: dict[str, GateKind] = {
         average=latency.average,
     ),
     "parity": GateKind(parity.VALUE, parity.evaluate_parity, parity.plan, compared_with=("at_least",), groups=(), counts="sample"),
+    **{
+        f"{forgetting.PREFIX}{role}": GateKind(
+            forgetting.VALUE,
+            forgetting.evaluate_forgetting,
+            forgetting.plan,
+            compared_with=("at_most",),
+            groups=(),
+            counts="prompts",
+        )
+        for role in REFERENCES
+    },
     "llm_judge": GateKind(
         llm_judge.VALUE,
         llm_judge.evaluate_llm_judge,

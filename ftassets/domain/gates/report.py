@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from ftassets.domain.evaluation.forgetting import Forgetting
 from ftassets.domain.evaluation.jobs import Measurements
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.domain.evaluation.parity import Parity
@@ -48,6 +49,7 @@ class EvalReport(Stored):
     parity: Parity | None = None
     pairwise_scores: list[PairwiseScore] = []  # a judge's choice between candidate and production, a row each
     llm_judge_calibration: Calibration | None = None
+    forgetting: Forgetting | None = None  # divergence on general prompts; None in older reports, and without the weights
     second_answers: SecondAnswers | None = None  # None in older reports, and if the endpoint did not answer twice
 
     def rows(self, role: str, slice_name: str | None) -> list[Score]:

@@ -76,7 +76,12 @@ def scales(loop: "LoopConfig") -> Iterator[LoopFinding]:
 def floor(loop: "LoopConfig") -> Iterator[LoopFinding]:
     """A warning if no gate holds an absolute bound on the answers' quality."""
     for gate in single_gates(loop.gates):
-        if gate.at_least is not None and gate.metric != "parity" or gate.at_most is not None and gate.kind.counts != "pairs":
+        if (
+            gate.at_least is not None
+            and gate.metric != "parity"
+            or gate.at_most is not None
+            and gate.kind.counts not in ("pairs", "prompts")
+        ):
             return
     text = "all gates compare with production: a first release only has to beat the untuned base model, however bad both are"
     advice = "add a floor, for example {metric: exact_match, at_least: 0.7}"

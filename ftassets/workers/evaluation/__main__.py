@@ -13,6 +13,7 @@ from pydantic import RootModel
 
 from ftassets.domain.evaluation.jobs import AnswerJob, MetricsJob, PerplexityJob
 from ftassets.domain.evaluation.parity import ParityJob
+from ftassets.workers.evaluation.forgetting import measure_forgetting
 from ftassets.workers.evaluation.generate import answer
 from ftassets.workers.evaluation.likelihood import measure_likelihoods
 from ftassets.workers.evaluation.measure import measure
@@ -27,6 +28,8 @@ class _Job(RootModel[AnswerJob | PerplexityJob | MetricsJob | ParityJob]):
 def _do(job: _Job, report: Report) -> dict:
     if isinstance(job.root, AnswerJob):
         answer(job.root, report, cores())
+        if job.root.forgetting:
+            measure_forgetting(job.root.forgetting, report, cores())
         return {"outputs": [str(ask.output) for ask in job.root.asks]}
     if isinstance(job.root, PerplexityJob):
         measure_likelihoods(job.root, report, cores())

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -43,7 +43,8 @@ def _measure_with(folder: Path, wanted: Sequence[Likelihood], batch_tokens: int,
         place = min(refused)
         first = f"the first is that of row {rows[place][1].id}: {refused[place]}"
         report(f"{len(refused)} of {len(rows)} expected answers have no likelihood, {first}")
-    with spread(partial(_nll, folder, read), _batches(read, batch_tokens, refused), workers) as measured:
+    lengths = {place: len(each.ids) for place, each in enumerate(read) if place not in refused}
+    with spread(partial(_nll, folder, read), batches_of(lengths, batch_tokens), workers) as measured:
         for batch, values in measured:
             found |= dict(zip(batch, values, strict=True))
             count(tokens_read=sum(len(read[place].ids) for place in batch))
@@ -80,11 +81,11 @@ def _tokens(tokenizer: Any, rows: Sequence[tuple[Likelihood, AnsweredPrompt]]) -
     return read, refused
 
 
-def _batches(read: Sequence[Taught], most: int, without: Collection[int]) -> list[list[int]]:
-    """Places by length, so many to a batch that it has no more than `most` tokens with its padding, but at least one."""
+def batches_of(lengths: Mapping[int, int], most: int) -> list[list[int]]:
+    """Places by their length, so many to a batch that it has no more than `most` tokens with its padding, but at least one."""
     batches: list[list[int]] = []
-    for place in sorted(set(range(len(read))).difference(without), key=lambda place: len(read[place].ids)):
-        if batches and (len(batches[-1]) + 1) * len(read[place].ids) <= most:
+    for place in sorted(lengths, key=lambda place: lengths[place]):
+        if batches and (len(batches[-1]) + 1) * lengths[place] <= most:
             batches[-1].append(place)
         else:
             batches.append([place])
@@ -119,9 +120,15 @@ def _nll(folder: Path, read: Sequence[Taught], batch: list[int]) -> tuple[list[i
 
 def _write(rows: Sequence[dict[str, Any]], target: Path) -> None:
     import pyarrow as pa
+
+    write_table(rows, pa.schema([("id", pa.string()), ("nll", pa.float64()), ("tokens", pa.int64())]), target)
+
+
+def write_table(rows: Sequence[dict[str, Any]], schema: Any, target: Path) -> None:
+    """Write a Parquet file of the rows in one step."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([("id", pa.string()), ("nll", pa.float64()), ("tokens", pa.int64())])
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)

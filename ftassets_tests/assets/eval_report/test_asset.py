@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_golden, read_splits, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
+from ftassets.assets.eval_report.forgetting import general_prompts
 from ftassets.assets.eval_report.page import gate_table, size_table, verdict_of
 from ftassets.assets.eval_report.recompute import NotReproduced, recompute
 from ftassets.assets.eval_report.rows import unmeasured
@@ -315,6 +316,25 @@ def test_the_answers_decide_and_not_the_stored_scores(tiny: TinyLoop, digest: st
     forged = store_eval_report(artifacts(tiny.home), report.model_copy(update={"scores": {**report.scores, "candidate": flipped}}))
     with pytest.raises(NotReproduced, match="scores of candidate .* come out differently"):
         recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, store_of(tiny), forged)
+
+
+def test_the_candidate_is_compared_with_the_base_on_general_prompts_beside_its_replay(tiny: TinyLoop, digest: str) -> None:
+    report = read_eval_report(artifacts(tiny.home), LOOP, digest)
+    found = report.forgetting
+    assert found is not None
+    prompts = general_prompts()
+    assert set(found.kl) == {"base", "production"}
+    assert [len(values) for values in found.kl.values()] == [len(prompts)] * 2
+    assert max(found.kl["base"]) > 0
+    assert found.kl["base"] == found.kl["production"] or not report.production_is_base
+    shown = dict(shown_lines(tiny, "forgetting"))
+    mean = sum(found.kl["base"]) / len(prompts)
+    assert shown["divergence from base, nats a token"].startswith(f"{mean:.3f} (a tenth of {len(prompts)} prompts below ")
+    assert shown["replay"] == "not used: it was trained from the base"
+    forged = found.model_copy(update={"kl": found.kl | {"base": [0.0] * len(prompts)}})
+    edited = store_eval_report(artifacts(tiny.home), report.model_copy(update={"forgetting": forged}))
+    with pytest.raises(NotReproduced, match="divergences on general prompts .* come out differently"):
+        recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, store_of(tiny), edited)
 
 
 def failed_because(tiny: TinyLoop) -> str:

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.evaluation.forgetting import REFERENCES, Forgetting
 from ftassets.domain.evaluation.human_review import Given, Review
 from ftassets.domain.evaluation.llm_judge import Calibration, LabelledChoice, PairwiseScore
 from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, row_value, row_values
@@ -62,6 +63,7 @@ def excellent(gate: Gate) -> tuple[EvalReport, Review | None]:
     made = made.model_copy(
         update={
             "parity": PARITY,
+            "forgetting": Forgetting(file="x", kl={role: [0.0] * N for role in REFERENCES}),
             "classes": ("a", "b"),
             "costs": {"a": {"b": 1.0}},
             "pairwise_scores": [PairwiseScore(id=s.id, slice="golden", value=1.0, people=1) for s in ours],

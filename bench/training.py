@@ -1,0 +1,287 @@
+"""The trainer against bare TRL scripts with the same settings, and the training methods side by side, on the demo's base and rows.
+
+Each training runs in a fresh interpreter with one thread; ours and the peer take turns, so that both see the same machine, and medians
+count. Speed is tokens without padding per CPU-second of the steps alone; of two cores it is tokens a second, which needs two idle cores.
+The same loss: first and last steps of ours and of TRL's own loss on the same batches.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench.rows import CannotMeasure, Row, Size, environment, parse, parser, write
+from ftassets.assets.eval_report.forgetting import general_prompts
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig, Train
+from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.domain.chat import chat
+from ftassets.domain.dataset.rows import Example, parse_jsonl, to_jsonl
+from ftassets.domain.evaluation.jobs import ForgettingJob
+from ftassets.domain.evaluation.scoring import score
+from ftassets.domain.training.job import TrainingJob
+from ftassets.workers.evaluation.forgetting import measure_forgetting
+from ftassets.workers.evaluation.generate import generate
+from ftassets.workers.process import set_up_libraries
+from ftassets.workers.training import sft
+from ftassets.workers.training.base_models import ensure_base
+from ftassets.workers.training.methods import METHODS
+from ftassets.workers.training.rows import taught_rows
+from ftassets.workers.training.steps import Progress, Steps, make_trainer, run_steps
+
+LOOP = "voice_commands"
+OURS, TRL, NAIVE = "ours", "trl", "naive"
+SAME_LOSS = 1e-4
+RATES = {"full": 2e-5, "prefix": 1e-2}  # of the others the demo's
+TABLE = {
+    "lora, fp32": ("lora", False),
+    "lora, bf16": ("lora", True),
+    "qlora": ("qlora", True),
+    "prefix": ("prefix", True),
+    "full": ("full", True),
+}  # name -> method, and whether it computes in bf16
+SIZES = {
+    "rows": Size(96, 640, "rows of the demo's seed to train on"),
+    "answers": Size(32, 160, "other rows, on which each method's exact match is measured"),
+    "runs": Size(1, 3, "runs of each script, of which the median counts"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the rows; returns the exit code."""
+    made = parser("training", __doc__)
+    made.add_argument("--what", choices=("speed", "cores", "methods"), help="only these rows")
+    made.add_argument("--one", help=argparse.SUPPRESS)
+    made.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parse(made, SIZES, arguments)
+    if options.one:
+        print(json.dumps(_one(options)))
+        return 0
+    return write("training", measure(options))
+
+
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """Speed and loss against TRL, one core against two, then the methods."""
+    set_up_libraries()
+    parts = {"speed": speed, "cores": cores, "methods": methods}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ensure_base(_loop().base_model, folder / "versions", Home.from_env().cache)
+        for what, part in parts.items():
+            if options.what in (None, what):
+                yield from part(folder, options)
+
+
+def speed(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Ours beside the same settings in a bare script, and beside the script that most begin with."""
+    found: dict[str, list[dict[str, Any]]] = {OURS: [], TRL: [], NAIVE: []}
+    for _ in range(options.runs):
+        for name, runs in found.items():
+            runs.append(_child(name, folder, options))
+    ours, trl, naive = (statistics.median(run["tokens"] / run["cpu"] for run in runs) for runs in found.values())
+    unit = "tokens/CPU-s"
+    yield Row(
+        "trained tokens, our trainer", ours, unit, ">= 0.97 of the peer", ours >= 0.97 * trl, trl, "a TRL script with the same settings"
+    )
+    yield Row("trained tokens, our trainer", ours, unit, ">= 1.3 of the peer", ours >= 1.3 * naive, naive, "a TRL script in fp32")
+    pairs = list(zip(found[OURS][0]["losses"], found[TRL][0]["losses"], strict=True))
+    gap = max(abs(one - other) for one, other in pairs)
+    yield Row(f"largest difference of the loss, {len(pairs)} steps", gap, "nats", f"<= {SAME_LOSS:g}", gap <= SAME_LOSS)
+
+
+def cores(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Two replicas beside one."""
+    if (os.cpu_count() or 1) < 2:
+        raise CannotMeasure("this machine has one core")
+    found: dict[str, list[float]] = {"one": [], "two": []}
+    for _ in range(options.runs):
+        for name, speeds in found.items():
+            run = _child(name, folder, options)
+            speeds.append(run["tokens"] / run["seconds"])
+    one, two = (statistics.median(speeds) for speeds in found.values())
+    yield Row("trained tokens, two cores", two, "tokens/s", ">= 1.5 of the peer", two >= 1.5 * one, one, "one core")
+
+
+def methods(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Each method's whole training: memory, time, exact match on rows it was not trained on, divergence from the base."""
+    for name in TABLE:
+        run = _child(name, folder, options)
+        yield Row(f"{name}: peak memory", run["peak_mb"], "MB")
+        yield Row(f"{name}: steps", run["cpu"], "CPU-s")
+        yield Row(f"{name}: exact match, {run['answers']} rows", run["right"] / run["answers"], "share")
+        yield Row(f"{name}: divergence from the base on general prompts", run["kl"], "nats/token")
+
+
+def _child(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    sizes = [f"--{size}={getattr(options, size)}" for size in SIZES]
+    command = [sys.executable, "-m", "bench.training", "--one", name, "--folder", str(folder), *sizes]
+    threads = {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment() | threads, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotMeasure(f"{name} failed: {' '.join(done.stderr.split())[-400:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _one(options: argparse.Namespace) -> dict[str, Any]:
+    """What a fresh interpreter measures."""
+    if options.one in TABLE:
+        return _whole(options)
+    script = {OURS: _our_steps, TRL: _trl_steps, NAIVE: _naive_steps, "one": _replicas(1), "two": _replicas(2)}[options.one]
+    return script(_job(options, options.folder / "speed"))
+
+
+def _loop() -> LoopConfig:
+    return read_loops(LOOPS)[LOOP]
+
+
+def _rows(options: argparse.Namespace) -> tuple[list[Example], list[Example]]:
+    """Rows to train on, and others."""
+    rows, _ = parse_jsonl((LOOPS / LOOP / "seed.jsonl").read_text(encoding="utf-8"), "seed")
+    if len(rows) < options.rows + options.answers:
+        raise CannotMeasure(f"the demo's seed has {len(rows)} rows: take fewer --rows or --answers")
+    order = np.random.default_rng(0).permutation(len(rows))
+    chosen = [rows[place] for place in order[: options.rows + options.answers]]
+    return chosen[: options.rows], chosen[options.rows :]
+
+
+def _job(options: argparse.Namespace, folder: Path, **changes: Any) -> TrainingJob:
+    loop = _loop()
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, others = _rows(options)
+    (folder / "train.jsonl").write_text(to_jsonl(rows))
+    (folder / "validation.jsonl").write_text(to_jsonl(others[:8]))
+    train = Train.model_validate(loop.train.model_dump(exclude_unset=True) | {"epochs": 1} | changes)
+    return TrainingJob(
+        loop=LOOP,
+        base_model=loop.base_model,
+        task=loop.task,
+        train=train,
+        dataset_commit="0" * 40,
+        train_file=folder / "train.jsonl",
+        validation_file=folder / "validation.jsonl",
+        home=folder / "home",
+        checkpoints=folder / f"checkpoints-{os.getpid()}",
+        work=folder / "work",
+        versions=options.folder / "versions",
+    )
+
+
+def _prepared(job: TrainingJob, bf16: bool) -> Steps:
+    import torch
+    from transformers import set_seed
+
+    base = ensure_base(job.base_model, job.versions, Home.from_env().cache)
+    method = METHODS[job.train.method](job.train, job.versions / base / "merged", job.base_model, None)
+    tokenizer = method.tokenizer()
+    rows, validation = (taught_rows(tokenizer, sft.read_rows(file), job, print).kept for file in (job.train_file, job.validation_file))
+    set_seed(job.train.seed)
+    model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
+    return Steps(job, model, tokenizer, rows, validation, bf16, "bench", lambda _: None, lambda: False)
+
+
+def _timed(trainer: Any) -> dict[str, Any]:
+    begun = time.process_time()
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {"cpu": time.process_time() - begun, "tokens": float(trainer.state.num_input_tokens_seen), "losses": losses}
+
+
+def _our_steps(job: TrainingJob) -> dict[str, Any]:
+    steps = _prepared(job, sft.computes_bf16())
+    trainer, _ = make_trainer(Steps(**{**vars(steps), "validation": []}), 0, 1, Progress())
+    return _timed(trainer)
+
+
+def _trl_steps(job: TrainingJob) -> dict[str, Any]:
+    return _bare(_prepared(job, sft.computes_bf16()), in_our_order=True)
+
+
+def _naive_steps(job: TrainingJob) -> dict[str, Any]:
+    return _bare(_prepared(job, False), in_our_order=False)
+
+
+def _bare(steps: Steps, in_our_order: bool) -> dict[str, Any]:
+    """TRL's trainer as its documentation writes it, on the same tokens."""
+    from datasets import Dataset
+    from torch.utils.data import SequentialSampler
+    from trl import SFTConfig, SFTTrainer
+
+    train = steps.job.train
+    order = np.random.default_rng([train.seed, 0]).permutation(len(steps.rows))
+    rows = [{"input_ids": row.ids, "labels": [-100] * row.start + row.ids[row.start :]} for row in (steps.rows[place] for place in order)]
+
+    class InOrder(SFTTrainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return SequentialSampler(rows)
+
+    settings = SFTConfig(
+        output_dir=str(steps.job.checkpoints),
+        num_train_epochs=train.epochs,
+        learning_rate=train.learning_rate,
+        per_device_train_batch_size=train.batch_size,
+        gradient_accumulation_steps=train.gradient_accumulation_steps,
+        warmup_steps=train.warmup_ratio,
+        lr_scheduler_type="cosine",
+        max_grad_norm=train.max_grad_norm,
+        max_length=None,
+        seed=train.seed,
+        bf16=steps.bf16,
+        use_cpu=True,
+        gradient_checkpointing=False,
+        include_num_input_tokens_seen="non_padding",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    kind = InOrder if in_our_order else SFTTrainer
+    return _timed(kind(model=steps.model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=steps.tokenizer))
+
+
+def _replicas(count: int) -> Any:
+    def run(job: TrainingJob) -> dict[str, Any]:
+        steps = _prepared(job, sft.computes_bf16())
+        done = run_steps(Steps(**{**vars(steps), "validation": []}), count, None)
+        return {"tokens": done.tokens, "seconds": done.seconds}
+
+    return run
+
+
+def _whole(options: argparse.Namespace) -> dict[str, Any]:
+    method, bf16 = TABLE[options.one]
+    if not bf16:
+        sft.computes_bf16 = lambda: False
+    rate = RATES.get(method, _loop().train.learning_rate)
+    job = _job(options, options.folder / method, method=method, learning_rate=rate)
+    begun = time.process_time()
+    result = sft.train(job, lambda _: None)
+    cpu, merged = time.process_time() - begun, job.versions / result.digest / "merged"
+    peak = next(int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    _, asked = _rows(options)
+    prompts = [chat(job.task.system_prompt, row) for row in asked]
+    said = {place: row for rows in generate(merged, prompts, job.task.max_tokens, 32, lambda _: None) for place, row in rows.items()}
+    form, answers = job.task.form, [said[place] for place in range(len(asked))]
+    scores = [score(row.id, "", each["answer"], row.completion, form, each["truncated"]) for row, each in zip(asked, answers, strict=True)]
+    base = job.versions / result.base_digest / "merged"
+    general = ForgettingJob(
+        base=base, candidate=merged, others={"base": base}, prompts=list(general_prompts()),
+        output=options.folder / f"{method}-{bf16}.parquet", work=options.folder / "general",
+    )  # fmt: skip
+    measure_forgetting(general, lambda _: None)
+    kl = statistics.fmean(pq.read_table(general.output)["kl"].to_pylist())
+    return {"peak_mb": peak, "cpu": cpu, "answers": len(asked), "right": sum(each.exact for each in scores), "kl": kl}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
