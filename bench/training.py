@@ -2,7 +2,7 @@
 
 Each training runs in a fresh interpreter with one thread; ours and the peer take turns, so that both see the same machine, and medians
 count. Speed is tokens without padding per CPU-second of the steps alone; of two cores it is tokens a second, which needs two idle cores.
-The same loss: first and last steps of ours and of TRL's own loss on the same batches.
+The loss of each step is compared with that of TRL's on the same batches in fp32: bf16 rounds the two ways of summing differently.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def speed(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
         "trained tokens, our trainer", ours, unit, ">= 0.97 of the peer", ours >= 0.97 * trl, trl, "a TRL script with the same settings"
     )
     yield Row("trained tokens, our trainer", ours, unit, ">= 1.3 of the peer", ours >= 1.3 * naive, naive, "a TRL script in fp32")
-    pairs = list(zip(found[OURS][0]["losses"], found[TRL][0]["losses"], strict=True))
+    pairs = list(zip(*(_child(f"{name}, fp32", folder, options)["losses"] for name in (OURS, TRL)), strict=True))
     gap = max(abs(one - other) for one, other in pairs)
     yield Row(f"largest difference of the loss, {len(pairs)} steps", gap, "nats", f"<= {SAME_LOSS:g}", gap <= SAME_LOSS)
 
@@ -137,8 +138,17 @@ def _one(options: argparse.Namespace) -> dict[str, Any]:
     """What a fresh interpreter measures."""
     if options.one in TABLE:
         return _whole(options)
-    script = {OURS: _our_steps, TRL: _trl_steps, NAIVE: _naive_steps, "one": _replicas(1), "two": _replicas(2)}[options.one]
-    return script(_job(options, options.folder / "speed"))
+    bf16, job = sft.computes_bf16(), _job(options, options.folder / "speed")
+    scripts: dict[str, Callable[[], dict[str, Any]]] = {
+        OURS: lambda: _our_steps(_prepared(job, bf16)),
+        TRL: lambda: _bare(_prepared(job, bf16), in_our_order=True),
+        NAIVE: lambda: _bare(_prepared(job, False), in_our_order=False),
+        f"{OURS}, fp32": lambda: _our_steps(_prepared(job, False)),
+        f"{TRL}, fp32": lambda: _bare(_prepared(job, False), in_our_order=True),
+        "one": lambda: _replicas(_prepared(job, bf16), 1),
+        "two": lambda: _replicas(_prepared(job, bf16), 2),
+    }
+    return scripts[options.one]()
 
 
 def _loop() -> LoopConfig:
@@ -197,18 +207,9 @@ def _timed(trainer: Any) -> dict[str, Any]:
     return {"cpu": time.process_time() - begun, "tokens": float(trainer.state.num_input_tokens_seen), "losses": losses}
 
 
-def _our_steps(job: TrainingJob) -> dict[str, Any]:
-    steps = _prepared(job, sft.computes_bf16())
-    trainer, _ = make_trainer(Steps(**{**vars(steps), "validation": []}), 0, 1, Progress())
+def _our_steps(steps: Steps) -> dict[str, Any]:
+    trainer, _ = make_trainer(replace(steps, validation=[]), 0, 1, Progress())
     return _timed(trainer)
-
-
-def _trl_steps(job: TrainingJob) -> dict[str, Any]:
-    return _bare(_prepared(job, sft.computes_bf16()), in_our_order=True)
-
-
-def _naive_steps(job: TrainingJob) -> dict[str, Any]:
-    return _bare(_prepared(job, False), in_our_order=False)
 
 
 def _bare(steps: Steps, in_our_order: bool) -> dict[str, Any]:
@@ -249,13 +250,9 @@ def _bare(steps: Steps, in_our_order: bool) -> dict[str, Any]:
     return _timed(kind(model=steps.model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=steps.tokenizer))
 
 
-def _replicas(count: int) -> Any:
-    def run(job: TrainingJob) -> dict[str, Any]:
-        steps = _prepared(job, sft.computes_bf16())
-        done = run_steps(Steps(**{**vars(steps), "validation": []}), count, None)
-        return {"tokens": done.tokens, "seconds": done.seconds}
-
-    return run
+def _replicas(steps: Steps, count: int) -> dict[str, Any]:
+    done = run_steps(replace(steps, validation=[]), count, None)
+    return {"tokens": done.tokens, "seconds": done.seconds}
 
 
 def _whole(options: argparse.Namespace) -> dict[str, Any]:

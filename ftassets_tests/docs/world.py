@@ -48,7 +48,7 @@ from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets.testing.tiny_loop import LOOP
 from ftassets_tests import ROOT
-from ftassets_tests.gate_service.world import ADAPTER_FILES, make_version, make_world, write_answers
+from ftassets_tests.gate_service.world import ADAPTER_FILES, make_version, make_world, write_answers, write_divergences
 
 NEWCOMER = "newcomer"  # a loop that has no production yet
 GATE_KEY = "the key of the gate service"
@@ -195,6 +195,8 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
         for digest, right in ((made.base, 0.1), (made.candidate, 0.9), (bad, 0.2), *((each, 0.3) for each in serving_ones)):
             for rows in (golden, held_out):
                 write_answers(answer_file(artifacts(home), made.loop, digest, RowSet(rows), made.base), rows, right)
+        for production in (None, serving_ones[-1]):
+            write_divergences(home, made.base, (bad, made.candidate), production)
 
         loops = {LOOP: made.loop, NEWCOMER: made.loop.model_copy(update={"name": NEWCOMER})}
         for name, loop in loops.items():

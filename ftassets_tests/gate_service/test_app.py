@@ -30,7 +30,7 @@ from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob, GateA
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns
 from ftassets.testing.releases import ACCEPTED
-from ftassets_tests.gate_service.world import ADAPTER_FILES, LOOP, World, make_version, make_world, write_answers
+from ftassets_tests.gate_service.world import ADAPTER_FILES, LOOP, World, make_version, make_world, write_answers, write_divergences
 
 KEY = "a key for the tests of this file"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -46,6 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     for digest, right in ((world.base, 0.1), (world.candidate, 0.9)):
         for examples in (golden, held_out):
             write_answers(answer_file(artifacts(world.home), world.loop, digest, RowSet(examples), world.base), examples, right)
+    write_divergences(world.home, world.base, [world.candidate, world.base])
     return world
 
 

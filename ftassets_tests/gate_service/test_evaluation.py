@@ -92,7 +92,7 @@ def test_what_an_evaluation_used_is_recorded_and_none_begins_on_a_spent_budget(w
 
 
 def test_it_leaves_answers_for_the_loops_report_and_nothing_else(world: World, answer: tuple[GateAnswer, set[str]]) -> None:
-    assert len(list(world.home.answers.iterdir())) == 4  # two models, golden and held-out rows
+    assert len(list(world.home.answers.iterdir())) == 5  # two models, golden and held-out rows, and how far they are apart
     assert not os.listdir(world.home.root / "work")
     assert not world.home.releases.exists()
     assert not world.home.reports.exists()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ftassets.assets._shared.dataset_files import dataset_objects, golden_path, to_parquet
+from ftassets.assets.eval_report.forgetting import forgetting_job
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import publish
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -88,3 +90,14 @@ def write_answers(path: Path, examples: list[Example], right: float) -> None:
     n = len(examples)
     table = {"id": [row.id for row in examples], "answer": answers, "tokens_out": [8] * n, "truncated": [False] * n}
     pq.write_table(pa.table(table), path)
+
+
+def write_divergences(home: Home, base: str, candidates: Iterable[str], production: str | None = None) -> None:
+    """For each candidate the file of its divergences on general prompts, a tenth of a nat from the base and from production."""
+    for candidate in candidates:
+        versions = {"base": base, "production": production or base, "candidate": candidate}
+        job = forgetting_job(artifacts(home), versions, home.work)
+        assert job is not None
+        rows = [{"role": role, "id": prompt.id, "kl": 0.1} for role in job.others for prompt in job.prompts]
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows), job.output)

@@ -355,7 +355,7 @@ def _parity_table(parity: Parity) -> dg.MetadataValue:
 
 
 def _forgetting_table(found: Forgetting) -> dg.MetadataValue:
-    """How far the candidate is from other models on general prompts, beside the replay that is to hold it near."""
+    """How far the candidate is from other models on general prompts, and the replay that is to keep it near."""
     lines: list[tuple[str, object]] = []
     for role, values in found.kl.items():
         low, mean, most = np.quantile(values, 0.1), np.mean(values), np.quantile(values, 0.9)

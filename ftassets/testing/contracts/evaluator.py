@@ -11,8 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftassets.backends.evaluator.base import Evaluator
-from ftassets.domain.chat import Asked
-from ftassets.domain.evaluation.jobs import Answered, AnswerJob, Ask, Likelihood, Measurements, MetricsJob, PerplexityJob
+from ftassets.domain.chat import Asked, question
+from ftassets.domain.evaluation.jobs import (
+    Answered,
+    AnswerJob,
+    Ask,
+    ForgettingJob,
+    Likelihood,
+    Measurements,
+    MetricsJob,
+    PerplexityJob,
+    Prompt,
+)
 from ftassets.domain.evaluation.parity import Agreement, ParityJob, ParityRow
 from ftassets.testing.tiny_model import make_tiny_model
 
@@ -98,6 +108,18 @@ class EvaluatorContract:
         (tmp_path / "out.parquet").write_text("mine")
         run(evaluator, job)
         assert (tmp_path / "out.parquet").read_text() == "mine"
+
+    def test_a_candidate_is_compared_with_others_on_general_prompts(self, evaluator: Evaluator, tmp_path: Path) -> None:
+        base = make_tiny_model(tmp_path / "base")
+        prompts = [Prompt(id=f"g{n}", messages=question("open " * n)) for n in (1, 2)]
+        general = ForgettingJob(
+            base=base, candidate=base, others={"base": base}, prompts=prompts, output=tmp_path / "kl.parquet", work=tmp_path
+        )  # fmt: skip
+        run(evaluator, answer_job(tmp_path, base).model_copy(update={"forgetting": general}))
+        found = pq.read_table(tmp_path / "kl.parquet")
+        assert found.schema.names == ["role", "id", "kl"]
+        assert (found["role"].to_pylist(), found["id"].to_pylist()) == (["base", "base"], ["g1", "g2"])
+        assert found["kl"].to_pylist() == pytest.approx([0.0, 0.0], abs=1e-6), "a model does not differ from itself"
 
     def test_each_expected_answer_has_a_likelihood_and_the_file_is_not_written_again(self, evaluator: Evaluator, tmp_path: Path) -> None:
         job = perplexity_job(tmp_path, make_tiny_model(tmp_path / "base"))

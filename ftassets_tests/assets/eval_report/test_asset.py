@@ -102,7 +102,8 @@ def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: 
     second = report.second_answers
     assert second is not None
     named = {name for found in (report.answers, report.row_scores) for names in found.values() for name in names}
-    assert set(report.answers_digests) == named | {second.answers, *second.row_scores}
+    assert report.forgetting is not None
+    assert set(report.answers_digests) == named | {second.answers, *second.row_scores, report.forgetting.file}
     results = {r.name: r for r in evaluate_gates(tiny.loop.gates, report)}
     assert results["rouge_rougeL_no_worse"].n == len([s for s in report.scores["candidate"] if s.slice != "held_out"])
     assert not any("was not measured" in r.sentence for r in results.values())
