@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,10 @@ import dagster as dg
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from ftassets.automation import SENSORS
 from ftassets.config.loop_files import LOOPS
 from ftassets.definitions import defs as build_definitions
 from ftassets.definitions import load
-from ftassets.errors import ConfigurationError
 
 HEAVY = {
     "bitsandbytes", "dagster_k8s", "dagster_mlflow", "datasets", "evaluate", "kubernetes", "lakefs_client", "mlflow", "peft",
@@ -113,21 +114,58 @@ def test_loading_imports_nothing_heavy_and_writes_nothing(tmp_path: Path) -> Non
         ("mode: '{{ env.SEC }}'", "mode: Input should be 'observe', 'propose' or 'auto'"),
     ],
 )
-def test_dagster_ends_with_one_sentence_about_a_bad_loop_file(
+def test_dagster_shows_one_sentence_about_a_bad_loop_file(
     change: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEC", "s3cretPw")
     text = re.sub(rf"(?m)^  {change.partition(':')[0]}:.*\n(   .*\n)*", "", (LOOPS / "support_triage" / "defs.yaml").read_text())
-    (tmp_path / "defs.yaml").write_text(text.replace("attributes:\n", f"attributes:\n  {change}\n"))
-    with pytest.raises(ConfigurationError, match="defs.yaml") as raised:
-        load(tmp_path)
-    assert str(raised.value).startswith((f"{tmp_path / 'defs.yaml'}: {message}", f"the loop file {tmp_path / 'defs.yaml'} {message}"))
-    assert (raised.value.__cause__, raised.value.__suppress_context__ or raised.value.__context__ is None) == (None, True)
+    (tmp_path / "bad").mkdir()
+    path = tmp_path / "bad" / "defs.yaml"
+    path.write_text(text.replace("attributes:\n", f"attributes:\n  {change}\n"))
+    problem = broken(load(tmp_path), "bad" if change.endswith("[") else "support_triage")
+    assert re.match(rf"{path}:\d+: {re.escape(message)}|the loop file {path} {re.escape(message)}", problem), problem
+    assert "s3cretPw" not in problem
 
 
-def test_dagster_names_the_file_of_a_second_loop_of_one_name(tmp_path: Path) -> None:
+def broken(found: dg.Definitions, name: str) -> str:
+    """What Dagster shows of the only loop, whose file cannot be used."""
+    repository = found.get_repository_def()
+    [(key, asset)] = _assets(found).items()
+    assert (key, asset["group"], asset["external"]) == (f"{name}/loop_file", "broken_loop_files", True)
+    problem = found.resolve_asset_graph().get(dg.AssetKey([name, "loop_file"])).description
+    assert {sensor.name for sensor in repository.sensor_defs} == {f"{name}__{each}" for each in SENSORS}
+    for sensor in repository.sensor_defs:
+        said = sensor(dg.build_sensor_context())
+        assert isinstance(said, dg.SkipReason)
+        assert said.skip_message == problem
+    return str(problem)
+
+
+def test_a_broken_loop_keeps_the_sensors_that_it_had(defs: dg.Definitions) -> None:
+    names = {sensor.name for sensor in defs.get_repository_def().sensor_defs}
+    assert names == {f"{loop}__{each}" for loop in ("support_triage", "voice_commands") for each in SENSORS}
+
+
+@pytest.mark.parametrize("how", ["typo", "no golden set"])
+def test_a_loop_that_cannot_be_used_stops_no_other(how: str, tmp_path: Path, defs: dg.Definitions) -> None:
+    shutil.copytree(LOOPS, tmp_path / "loops")
+    path = tmp_path / "loops" / "support_triage" / "defs.yaml"
+    if how == "typo":
+        path.write_text(path.read_text().replace("base_model:", "bse_model:"))
+    else:
+        (path.parent / "golden.jsonl").unlink()
+    found, all_assets = load(tmp_path / "loops"), _assets(defs)
+    dg.Definitions.validate_loadable(found)
+    sound = {key: asset for key, asset in _assets(found).items() if asset["group"] != "broken_loop_files"}
+    assert sound == {key: asset for key, asset in all_assets.items() if key.startswith("voice_commands/")}
+    problem = found.resolve_asset_graph().get(dg.AssetKey(["support_triage", "loop_file"])).description
+    assert str(path.parent) in str(problem)
+    names = {sensor.name for sensor in found.get_repository_def().sensor_defs}
+    assert names == {sensor.name for sensor in defs.get_repository_def().sensor_defs}, "their cursors are for when it is corrected"
+
+
+def test_a_second_loop_of_one_name_is_named_with_its_file(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "defs.yaml").write_text((LOOPS / "support_triage" / "defs.yaml").read_text())
-    with pytest.raises(ConfigurationError, match="b/defs.yaml: there are two loops named support_triage"):
-        load(tmp_path)
+    assert broken(load(tmp_path), "support_triage") == f"{tmp_path}/b/defs.yaml: there are two loops named support_triage"

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "domain/gates/test_families.py": "policy.py, composed.py and parity.py: all gates of a policy together",
     "domain/gates/test_row_scores.py": "gates on a value for each row: paired and fixed",
     "domain/traffic/imports/test_imports.py": "the formats of logs",
+    "gateway/test_held_loops.py": "__main__.py, router.py and kept_loops.py: one loop that cannot be read",
     "gateway/test_kill.py": "the gateway's process, killed",
     "gateway/test_observability.py": "alert rules and dashboard against the gateway's metrics",
     "gateway/test_recorded_conversations.py": "chat.py, and the way from the log to training tokens",

@@ -7,6 +7,8 @@ import dagster as dg
 from ftassets.automation import bootstrap, health, jobs, monitors, notices, reconcile, retention, retrain, rollout, schedules
 from ftassets.config.loop import LoopConfig
 
+SENSORS = ("bootstrap", "retrain", "rollout", "reconcile", "notices", "health", "notices_resolved", "monitor_deployment")
+
 
 def build(loop: LoopConfig) -> tuple[list[Any], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
     """Jobs, schedules and sensors of a loop."""

@@ -60,24 +60,25 @@ def needs_loops(command: Callable[Given, Result]) -> Callable[Given, Result]:
 
 def known_loops() -> Any:
     """All loops by name whose files can be used; the others are warned of. Raises NoLoops, ConfigurationError."""
-    return _found().loops
+    return known_loops_folder().loops
 
 
 def known_loop(name: str) -> Any:
     """The loop of that name; other loops' files that cannot be used are warned of. Raises UnknownLoop, NoLoops, ConfigurationError."""
-    return _found(name).named(name)
+    return known_loops_folder(name).named(name)
 
 
 def known_loop_names() -> set[str]:
     """Names of all loops, also of those whose files cannot be used, as far as their names can be told. Raises as `known_loops`."""
-    found = _found()
+    found = known_loops_folder()
     return {*found.loops, *(name for file in found.broken for name in file.names)}
 
 
-def _found(name: str | None = None) -> Any:
-    from ftassets.config.loops_folder import sound_loops_folder
+def known_loops_folder(name: str | None = None) -> Any:
+    """The folder of the loop files; warns of the files that cannot be used, but of that of a loop `name`. Raises NoLoops."""
+    from ftassets.config.loops_folder import loops_folder
 
-    found = sound_loops_folder(Home.from_env())
+    found = loops_folder(Home.from_env())
     for file in found.broken:
         if name is None or name in found.loops or name not in file.names:  # otherwise the command says it and ends
             typer.secho(f"this loop file is left out, see `ftassets check`: {file.problem}", fg=typer.colors.YELLOW, err=True)
@@ -88,7 +89,7 @@ def not_to_write_over() -> list[Path]:
     """The home, and the loop files of all loops with the files that they name: a command with `--out` may read any of them."""
     from ftassets.config.loop_files import data_files, loop_paths
 
-    home, found = Home.from_env(), _found()
+    home, found = Home.from_env(), known_loops_folder()
     return [home.root, *loop_paths(found.path), *(path for loop in found.loops.values() for path in data_files(loop))]
 
 

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from ftassets.cli.common import AsJson, By, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
+from ftassets.cli.common import AsJson, By, Loop, backend, known_loop, known_loops, known_loops_folder, needs_loops, show_json, show_table
 from ftassets.config.home import Home
-from ftassets.errors import InvalidInput
+from ftassets.errors import FtassetsError, InvalidInput
+from ftassets.exits import ending
 
 app = typer.Typer()
 
@@ -72,13 +73,24 @@ def _ports(ui: int, gateway: int, admin: int | None, code: int) -> Any:
 @app.command()
 @needs_loops
 def status(as_json: AsJson = False) -> None:
-    """What of each loop needs a person and what to type then, its monitors, labels and traffic, and who moved or held it."""
-    from ftassets.cli.commands.status import describe, lines_of
+    """What of each loop needs a person and what to type then, its monitors, labels and traffic, and who moved or held it.
+
+    Exit code 1 if the file or the state of a loop cannot be read; the others are shown.
+    """
+    from ftassets.cli.commands.status import describe
 
     found = describe(Home.from_env())
     if as_json:
         show_json(found)
-        return
+    else:
+        _show_status(found)
+    if found["broken_files"] or found["unread"]:
+        raise typer.Exit(1)
+
+
+def _show_status(found: dict[str, Any]) -> None:
+    from ftassets.cli.commands.status import lines_of
+
     rows = []
     for name, loop in found["loops"].items():
         weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in loop["weights"].items()) or "-"
@@ -86,6 +98,8 @@ def status(as_json: AsJson = False) -> None:
     show_table(("loop", "phase", "traffic", "standby", "paused", "gateway"), rows)
     for problem in found["broken_files"].values():
         typer.secho(f"a loop file cannot be used, see `ftassets check`: {problem}", fg=typer.colors.YELLOW)
+    for name, problem in found["unread"].items():
+        typer.secho(f"{name}: its state cannot be shown: {problem}", fg=typer.colors.YELLOW)
     for name, loop in found["loops"].items():
         if (budget := loop["error_budget"]) and budget["decisions"]:
             typer.echo(f"{name}: error budget: {budget['sentence']}")
@@ -110,15 +124,35 @@ def cost(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What runs, cycles, promoted models and serving used and cost, by the loop file's prices; and own servers against an API."""
-    from ftassets.cli.commands.spending import document, spendings
-    from ftassets.domain.spending import words
+    """What runs, cycles, promoted models and serving used and cost, by the loop file's prices; and own servers against an API.
 
-    loops = known_loops() if loop is None else {loop: known_loop(loop)}
-    found = spendings(backend("control"), backend("traffic_log"), loops, time.time(), months, tokens_per_day)
+    Exit code 1 if the cost of a loop is not known; that of the others is shown.
+    """
+    from ftassets.backends.control.spending import spending
+    from ftassets.cli.commands.spending import document
+
+    folder = known_loops_folder(loop)
+    loops = folder.loops if loop is None else {loop: folder.named(loop)}
+    found, whole = [], loop is not None or not folder.broken
+    for name, config in loops.items():
+        try:
+            found.append(spending(backend("control"), backend("traffic_log"), config, time.time(), months, tokens_per_day))
+        except (FtassetsError, OSError) as error:
+            if loop is not None:
+                raise
+            whole = False
+            typer.secho(f"the cost of {name} is not known: {ending(error).sentence}", fg=typer.colors.YELLOW, err=True)
     if as_json:
         show_json({each.loop: document(each) for each in found})
-        return
+    else:
+        _show_cost(found, loops)
+    if not whole:
+        raise typer.Exit(1)
+
+
+def _show_cost(found: list[Any], loops: dict[str, Any]) -> None:
+    from ftassets.domain.spending import words
+
     for each in found:
         for subject, sentence in words.sentences(each).items():
             typer.echo(f"{each.loop}: {subject.replace('_', ' ')}: {sentence}")

@@ -15,7 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ValidationError
 
 from ftassets.config.loop import LoopConfig
-from ftassets.config.yaml_lines import line_of, lines_of
+from ftassets.config.yaml_lines import Place, line_of, lines_of
 from ftassets.domain import formats
 from ftassets.errors import ConfigurationError, InvalidInput, in_one_line
 
@@ -40,42 +40,53 @@ class BrokenFile:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class LoopFiles:
+    """The loops below a folder whose files can be used, by name; the files of these loops; and the files that cannot be used."""
+
+    loops: dict[str, LoopConfig]
+    paths: dict[str, Path]
+    broken: list[BrokenFile]
+
+
 def read_loops(folder: Path) -> dict[str, LoopConfig]:
     """All loops below a folder, by name; relative paths in them are made absolute. Raises ConfigurationError on a bad file.
 
     Components of other packages are passed over. A file with a misspelt type is refused: its loop would be missed.
     """
-    loops, broken = read_sound_loops(folder)
-    if broken:
-        raise ConfigurationError(broken[0].problem)
-    return loops
+    found = read_loop_files(folder)
+    if found.broken:
+        raise ConfigurationError(found.broken[0].problem)
+    return found.loops
 
 
-def read_sound_loops(folder: Path) -> tuple[dict[str, LoopConfig], list[BrokenFile]]:
-    """The loops below a folder whose files can be used, by name, and the files that cannot. A name that two files have is left out.
+def read_loop_files(folder: Path) -> LoopFiles:
+    """As `read_loops`, but a file that cannot be used is only listed: it stops no other loop. A name that two files have is left out.
 
     Raises ConfigurationError when the folder cannot be read.
     """
-    found: dict[str, list[LoopConfig]] = {}
+    found: dict[str, list[tuple[LoopConfig, Path]]] = {}
     broken: list[BrokenFile] = []
     for path in loop_paths(folder):
         try:
-            for loop in list(_loops_in(path)):
-                found.setdefault(loop.name, []).append(loop)
+            for loop in list(loops_in(path)):
+                found.setdefault(loop.name, []).append((loop, path))
                 if len(found[loop.name]) > 1:
                     broken.append(BrokenFile(path, _two(path, loop.name), (loop.name,)))
         except ConfigurationError as error:
             broken.append(BrokenFile(path, str(error), _names_in(path)))
-    return {name: same[0] for name, same in found.items() if len(same) == 1}, broken
+    sound = {name: same[0] for name, same in found.items() if len(same) == 1}
+    return LoopFiles({name: loop for name, (loop, _) in sound.items()}, {name: path for name, (_, path) in sound.items()}, broken)
 
 
-def _loops_in(path: Path) -> Iterator[LoopConfig]:
-    found = list(nodes(path))
+def loops_in(path: Path, content: bytes | None = None) -> Iterator[LoopConfig]:
+    """The loops of the file at `path`, or of the content that it had. Raises ConfigurationError."""
+    found = list(nodes(path, content))
     if not any(document for _, document in found):
         log.warning("%s holds nothing and is passed over: write a loop into it, or delete it", path)
     for node, document in found:
         if isinstance(document, dict) and document.get("type") in COMPONENTS:
-            yield loop_of(document, path)
+            yield loop_of(document, path, lines_of(node))
         elif meant := misspelt(document):
             raise ConfigurationError(f"{path}:{line_of(lines_of(node), ('type',))}: {meant}")
 
@@ -95,12 +106,18 @@ def _names_in(path: Path) -> tuple[str, ...]:
 
 
 def loop_paths(folder: Path) -> list[Path]:
-    """Paths of all loop files below a folder; a link to nothing is one of them, so that its loop is missed. Raises ConfigurationError."""
+    """Paths of all loop files below a folder. Raises ConfigurationError when that folder cannot be read.
+
+    A link to nothing is one of them, and so is the file that a folder which cannot be read may hold: their loops must be missed.
+    """
 
     def refuse(error: OSError) -> None:
-        raise ConfigurationError(f"the folder of loops {error.filename} cannot be read: {error.strerror}") from error
+        if Path(error.filename) == Path(folder):
+            raise ConfigurationError(f"the folder of loops {error.filename} cannot be read: {error.strerror}") from error
+        paths.append(Path(error.filename, NAMES[0]))
 
-    paths, seen = [], set()
+    paths: list[Path] = []
+    seen = set()
     for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         if os.path.realpath(place) in seen:  # links may form a circle
             folders.clear()
@@ -135,10 +152,13 @@ def documents(path: Path) -> Iterator[Any]:
     return (document for _, document in nodes(path))
 
 
-def nodes(path: Path) -> Iterator[tuple[yaml.Node, Any]]:
-    """The YAML documents of a loop file as nodes, which know their lines, and as values. Raises ConfigurationError."""
+def nodes(path: Path, content: bytes | None = None) -> Iterator[tuple[yaml.Node, Any]]:
+    """The YAML documents of a loop file as nodes, which know their lines, and as values; `content` is read in place of the file.
+
+    Raises ConfigurationError.
+    """
     try:
-        loader = yaml.SafeLoader(path.read_bytes().decode())
+        loader = yaml.SafeLoader((path.read_bytes() if content is None else content).decode())
         while loader.check_node():
             node = loader.get_node()
             if not _small(node):
@@ -181,12 +201,15 @@ def _small(document: yaml.Node) -> bool:
     return count <= MOST_VALUES
 
 
-def loop_of(document: dict[str, Any], path: Path) -> LoopConfig:
-    """The loop of one document of the loop file at `path`. Raises ConfigurationError."""
+def loop_of(document: dict[str, Any], path: Path, lines: Mapping[Place, int] | None = None) -> LoopConfig:
+    """The loop of one document of the loop file at `path`. Raises ConfigurationError, with the line of the first wrong field by `lines`."""
     try:
         return located(read_loop(document.get("attributes"), path), path.parent)
     except (ValidationError, InvalidInput) as error:
-        raise ConfigurationError(f"{path}: {masked(in_one_line(error), document.get('attributes'))}") from None  # it may hold secrets
+        text = masked(in_one_line(error), document.get("attributes"))  # it may hold secrets
+        field = [int(part) if part.isdecimal() else part for part in text.partition(":")[0].split(".")]
+        line = f":{line_of(lines, ('attributes', *field))}" if lines else ""
+        raise ConfigurationError(f"{path}{line}: {text}") from None
 
 
 def read_loop(attributes: Any, path: Path) -> LoopConfig:

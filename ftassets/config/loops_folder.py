@@ -3,14 +3,14 @@
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ftassets.config.dagster_project import DagsterProject, project_around
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import LOOPS, BrokenFile, UnknownLoop, loop_paths, read_sound_loops
+from ftassets.config.loop_files import LOOPS, BrokenFile, UnknownLoop, loop_paths, read_loop_files
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
@@ -26,12 +26,16 @@ class NoLoops(ConfigurationError):
 
 @dataclass(frozen=True)
 class LoopsFolder:
-    """The folder of the loop files, how it was found (as words for a message), the loops in it by name, and files that cannot be used."""
+    """The folder of the loop files, how it was found (as words for a message), the loops in it by name, and files that cannot be used.
+
+    `paths` are the files of the loops.
+    """
 
     path: Path
     found: str
     loops: dict[str, LoopConfig]
     broken: Sequence[BrokenFile] = ()
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def project(self) -> DagsterProject | None:
@@ -45,30 +49,22 @@ class LoopsFolder:
             if name in file.names and name not in self.loops:
                 raise ConfigurationError(file.problem)
         if name not in self.loops:
-            raise UnknownLoop(f"there is no loop {name!r} below {self.path} ({self.found}); there is: {', '.join(self.loops)}")
+            there = ", ".join(self.loops) or "none whose file can be used"
+            raise UnknownLoop(f"there is no loop {name!r} below {self.path} ({self.found}); there is: {there}")
         return self.loops[name]
 
 
 def loops_folder(home: Home) -> LoopsFolder:
     """The folder FTASSETS_LOOPS names, else that of the Dagster project one stands in, else the one `ftassets up` last ran with.
 
-    A project without loops is passed over, and so is the package's own: its loops are the demo's. Raises NoLoops, ConfigurationError.
+    A project without loops is passed over, and so is the package's own: its loops are the demo's. A file that cannot be used is only
+    listed: what is wrong with one loop stops no other. Raises NoLoops, ConfigurationError.
     """
-    folder = sound_loops_folder(home)
-    if folder.broken:
-        raise ConfigurationError(folder.broken[0].problem)
-    return folder
-
-
-def sound_loops_folder(home: Home) -> LoopsFolder:
-    """As `loops_folder`, but a file that cannot be used is only listed, if another has a loop. Raises NoLoops, ConfigurationError."""
     looked = []
     for path, found in _places(home):
-        loops, broken = read_sound_loops(path)
-        if loops:
-            return LoopsFolder(path, found, loops, broken)
-        if broken:
-            raise ConfigurationError(broken[0].problem)
+        files = read_loop_files(path)
+        if files.loops or files.broken:
+            return LoopsFolder(path, found, files.loops, files.broken, files.paths)
         looked.append(f"{path} ({found})")
     raise _no_loops(home, looked)
 
@@ -95,11 +91,6 @@ def option_for(folder: Path) -> str:
     """The option by which a command finds a folder that it does not find without, "" otherwise."""
     project = project_around(Path.cwd())
     return "" if project and project.defs == folder else f"--loops {shlex.quote(os.path.relpath(folder))}"
-
-
-def loops_of(home: Home) -> dict[str, LoopConfig]:
-    """The loops of `loops_folder` by name."""
-    return loops_folder(home).loops
 
 
 def record(home: Home, folder: Path) -> None:

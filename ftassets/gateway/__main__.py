@@ -12,10 +12,16 @@ import signal
 
 import uvicorn
 
+from ftassets.backends.control.kept_loops import keep, kept_loops
+from ftassets.config import profiles
 from ftassets.config.home import Home
-from ftassets.config.loops_folder import sound_loops_folder
+from ftassets.config.loop import LoopConfig
+from ftassets.config.loops_folder import loops_folder
+from ftassets.errors import ConfigurationError
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
 from ftassets.gateway.server import serve
+
+log = logging.getLogger(__name__)
 
 
 async def _run(args: argparse.Namespace) -> None:
@@ -24,10 +30,25 @@ async def _run(args: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host = SupervisorHost(home.processes)
-    found = sound_loops_folder(home)
+    loops, held = served_loops(home)
+    await serve(home, loops, host, stop, held=held, bind=args.host, port=args.port, admin_port=args.admin_port)
+
+
+def served_loops(home: Home) -> tuple[dict[str, LoopConfig], dict[str, str]]:
+    """The loops to serve, and why those among them are held whose file broke since a gateway served them. Raises ConfigurationError."""
+    found, control = loops_folder(home), profiles.control(home)
+    for name, path in found.paths.items():
+        try:
+            keep(control, name, path)
+        except OSError as error:
+            log.error("the file of %s is not kept (%s): should it break, the next gateway does not serve the loop", name, error)
+    held = kept_loops(control, found.broken, found.loops)
     for file in found.broken:  # the other loops are served: their users have no part in it
-        logging.getLogger(__name__).warning("its loops are not served: %s", file.problem)
-    await serve(home, found.loops, host, stop, bind=args.host, port=args.port, admin_port=args.admin_port)
+        served = [name for name, each in held.items() if each.problem == file.problem]
+        log.error("%s: %s", f"served as before: {', '.join(served)}" if served else "its loops are not served", file.problem)
+    if not found.loops and not held:
+        raise ConfigurationError(found.broken[0].problem)
+    return found.loops | {name: each.config for name, each in held.items()}, {name: each.problem for name, each in held.items()}
 
 
 def main() -> int:

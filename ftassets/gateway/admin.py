@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from ftassets.backends.serving.base import ADMIN_PATH, Refused
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
+from ftassets.errors import StateDamaged
 from ftassets.gateway.admin_bodies import Body, Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.app import health
 from ftassets.gateway.model_hosts.base import HostError
@@ -59,6 +60,9 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
     async def unknown(request: Request, error: Exception) -> Response:
         return Problem(404, str(error), "unknown_loop").response()
 
+    async def damaged(request: Request, error: Exception) -> Response:
+        return Problem(409, str(error), "state_damaged").response()
+
     async def no_server(request: Request, error: Exception) -> Response:
         return Problem(503, str(error), "no_model_server").response()
 
@@ -83,6 +87,7 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
             NotPossible: refused,
             UnknownLoop: unknown,
             HostError: no_server,
+            StateDamaged: damaged,
         },
     )
     app.router.redirect_slashes = False

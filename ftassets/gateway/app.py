@@ -10,6 +10,7 @@ from ftassets.backends.traffic_log.base import Feedback, UnknownAnswer
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.feedback import tags_text
+from ftassets.errors import StateDamaged
 from ftassets.gateway.chat import Chat
 from ftassets.gateway.feedback import FeedbackRequest
 from ftassets.gateway.openapi import show_public
@@ -41,10 +42,12 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
             return JSONResponse(_model(loop, router.state(loop)))
         except UnknownLoop as error:
             raise Problem(404, str(error), "model_not_found") from error
+        except StateDamaged as error:
+            raise Problem(503, f"the state of loop {loop} cannot be read", "no_production_version", retry_after=5) from error
 
     async def healthy(request: Request) -> Response:
         asked = request.query_params.get("loop")
-        if asked is not None and asked not in router.states():
+        if asked is not None and asked not in router.loops:
             raise Problem(404, f"there is no loop {asked!r}", "unknown_loop")
         report = await health(router, recorder, asked)
         return JSONResponse(report, 200 if report["traffic_log"]["ready"] and all(report["loops"].values()) else 503)
@@ -95,7 +98,7 @@ async def health(router: Router, recorder: Recorder, asked: str | None = None, i
 
     `in_full`: why not in full, for people who run the gateway.
     """
-    versions, loops = {}, {}
+    versions, loops = {}, {loop: False for loop in router.damaged if asked in (None, loop)}
     for loop, state in router.states().items():
         if asked not in (None, loop):
             continue
@@ -108,7 +111,7 @@ async def health(router: Router, recorder: Recorder, asked: str | None = None, i
             versions[digest] = entry if ready else {**entry, "why": why_not(loop, digest)}
     problem = await recorder.problem()
     traffic_log = {"ready": problem is None} | ({"why": problem if in_full else "it cannot be written"} if problem else {})
-    ok = problem is None and all(version["ready"] for version in versions.values() if version["weight"])
+    ok = problem is None and all(loops.values()) and all(version["ready"] for version in versions.values() if version["weight"])
     # an answer that cannot be recorded is not given
     loops = {loop: answers and problem is None for loop, answers in loops.items()}
     return {"status": "ok" if ok else "degraded", "traffic_log": traffic_log, "loops": loops, "versions": versions}

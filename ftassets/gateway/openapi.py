@@ -34,6 +34,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The path exists, but not with this method."),
     "request_timeout": (408, "The headers were not there within 10 s, or the body within 20 s."),
     "refused": (409, "The version may not gain traffic: no valid release, changed files, a revoked key. The message says which."),
+    "state_damaged": (409, "The loop's state or the journal cannot be read. The message names the file."),
     "not_possible": (409, "This change does not exist from the current state, for example a ramp without a candidate."),
     "request_too_large": (413, "The body is larger than 1,000,000 bytes."),
     "unsupported_media_type": (415, "The body's content type is not application/json."),
@@ -48,7 +49,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "engine_error": (502, "The model server answered with an error, or broke off."),
     "engine_unreachable": (502, "The model server could not be reached."),
     "too_many_connections": (503, "All connections are busy. `Retry-After` says when to try again."),
-    "no_production_version": (503, "The loop has no version in production yet."),
+    "no_production_version": (503, "The loop has no version in production yet, or its state cannot be read."),
     "version_unavailable": (503, "The version that should answer is starting, or its files are damaged."),
     "not_recorded": (503, "The traffic log cannot be written. An answer that is not on record is not given."),
     "gateway_stopping": (503, "The gateway is stopped, and the answer was not whole in time. The same request may succeed later."),
@@ -67,7 +68,8 @@ _CHAT = (
     "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
     "no_production_version", "version_unavailable", "not_recorded", "gateway_stopping",
 )  # fmt: skip
-_CHANGE = (*_BODY, "no_token", "unknown_loop", "not_possible")
+_LOOP = ("no_token", "unknown_loop", "state_damaged")
+_CHANGE = (*_BODY, *_LOOP, "not_possible")
 _ABOUT_PUBLIC = (
     "The part of OpenAI's API that a chat needs, and feedback on answers. `model` names a loop; the gateway chooses the version. "
     "Requests with the same `user` (or header `X-User`) stay on the same version while weights do not change."
@@ -261,15 +263,15 @@ PUBLIC: dict[str, Operation] = {
     "openapi": Operation("This document.", text="application/json"),
 }
 ADMIN: dict[str, Operation] = {
-    "state": Operation("Where a loop's traffic goes now.", ("no_token", "unknown_loop"), answer=EndpointState),
+    "state": Operation("Where a loop's traffic goes now.", _LOOP, answer=EndpointState),
     "stage": Operation(
         "Start a version without traffic.",
-        (*_BODY, "no_token", "unknown_loop", "refused", "no_model_server"),
+        (*_BODY, *_LOOP, "refused", "no_model_server"),
         Stage,
         Staged,
         notes="Needs no release. Answers when the model server does, at most 180 s later.",
     ),
-    "unstage": Operation("End a staged version.", (*_BODY, "no_token", "unknown_loop"), Unstage, EndpointState),
+    "unstage": Operation("End a staged version.", (*_BODY, *_LOOP), Unstage, EndpointState),
     "start": Operation(
         "Give a released version its first traffic.",
         (*_CHANGE, "refused", "no_model_server"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from math import inf
+from types import MappingProxyType
 
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
@@ -25,7 +26,7 @@ from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.domain.rollout.transition import Transition
-from ftassets.errors import FtassetsError
+from ftassets.errors import FtassetsError, StateDamaged
 from ftassets.gateway.fleet import Fleet
 
 log = logging.getLogger(__name__)
@@ -65,15 +66,23 @@ class Router:
         fleet: Fleet,
         signer: Signer,
         clock: Callable[[], float] = time.time,
+        held: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Take up what `control` has of the loops. Raises StateDamaged, OSError."""
+        """Take up what `control` has of the loops; one whose state is damaged is not served. Raises StateDamaged, OSError.
+
+        `held` are loops whose file cannot be used now, with the reason: no version of theirs gains traffic.
+        """
         self.loops = loops
         self.fleet = fleet
         self._artifacts = artifacts
         self._releases = Releases(control, signer)
         self._clock = clock
         self._journal = Journal(control)
-        self._states = {loop: self._journal.state(loop) for loop in loops}
+        self._held = held
+        self.damaged = {loop: why for loop, why in self._journal.damaged.items() if loop in loops}
+        for loop, why in self.damaged.items():
+            log.error("%s is not served: %s", loop, why)
+        self._states = {loop: self._journal.state(loop) for loop in loops if loop not in self.damaged}
         self._blocked: dict[tuple[str, str], str] = {}
         self._lock = asyncio.Lock()
         self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(artifacts, digest).generation)
@@ -89,33 +98,37 @@ class Router:
             for digest in filter(None, (state.production, state.candidate, state.standby)):
                 try:
                     await asyncio.to_thread(self._check_serving, loop, digest, digest == state.production)
-                except Refused as error:
+                except (FtassetsError, OSError, ValueError) as error:  # whatever is wrong with it: other loops have no part in it
                     log.error("%s: %s", loop, error)
                     self._blocked[loop, digest] = str(error)
-            damaged = {digest: why for (name, digest), why in self._blocked.items() if name == loop}
-            sound = state.without(damaged, self._clock())
+            out = {digest: why for (name, digest), why in self._blocked.items() if name == loop}
+            if loop in self._held and state.candidate:  # nothing decides about it until the file can be used again
+                out.setdefault(state.candidate, self._held[loop])
+            sound = state.without(out, self._clock())
             if sound != state:
-                await self._move_first(loop, "rollback", "gateway", "; ".join(damaged.values()), sound)
+                try:
+                    await self._move_first(loop, "rollback", "gateway", "; ".join(out.values()), sound)
+                except OSError:
+                    log.exception("what was taken from %s took effect but could not be written down", loop)
 
     async def run(self) -> None:
         """Expire leases each second, for ever."""
         while True:
             await asyncio.sleep(1.0)
-            try:
-                await self._expire()
-            except OSError:
-                log.exception("an expired lease took effect but could not be written down")
+            await self._expire()
 
     # reading
 
     def state(self, loop: str) -> EndpointState:
-        """Raises UnknownLoop."""
+        """Raises UnknownLoop, StateDamaged."""
+        if why := self.damaged.get(loop):
+            raise StateDamaged(f"{why}; then start the gateway again")
         if loop not in self._states:
             raise UnknownLoop(f"there is no loop {loop!r}; there are {', '.join(sorted(self._states)) or 'none'}")
         return self._states[loop]
 
     def states(self) -> dict[str, EndpointState]:
-        """State of every loop."""
+        """State of every loop whose state can be read."""
         return dict(self._states)
 
     def journal(self, after: int, before: float = inf, loop: str | None = None, newest: int | None = None) -> list[Transition]:
@@ -129,7 +142,10 @@ class Router:
 
     def route(self, loop: str, key: str) -> Route:
         """Who answers. Raises UnknownLoop, Unavailable."""
-        state = self.state(loop)
+        try:
+            state = self.state(loop)
+        except StateDamaged as error:
+            raise Unavailable(f"loop {loop} cannot answer now: its state cannot be read", detail=str(error)) from error
         version = state.choose(loop, key)
         if version is None:
             raise Unavailable(f"loop {loop} has no production version yet: release one, then start it")
@@ -211,6 +227,7 @@ class Router:
         """Renew the candidate's lease; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
         async with self._changing(loop) as state:
             if state.candidate:
+                self._check_held(loop)
                 if state.candidate in self.fleet.failures:  # production answers for it: what it does cannot be seen any more
                     raise Refused(f"version {state.candidate[:12]} does not answer ({self.why_not(loop, state.candidate)})")
                 await asyncio.to_thread(self._check_signature, loop, state.candidate)
@@ -236,7 +253,10 @@ class Router:
                 if expired != state:
                     lost = expired.candidate != state.candidate
                     reason = "the candidate's lease was not renewed" if lost else "time of staged versions is up"
-                    await self._move_first(loop, "expire", "lease", reason, expired)
+                    try:
+                        await self._move_first(loop, "expire", "lease", reason, expired)
+                    except OSError:
+                        log.exception("%s: an expired lease took effect but could not be written down", loop)
 
     @asynccontextmanager
     async def _changing(self, loop: str) -> AsyncIterator[EndpointState]:
@@ -272,6 +292,7 @@ class Router:
 
     def _check_raised(self, loop: str, digest: str) -> None:
         """Check everything that a version needs to gain traffic, every byte of its files included."""
+        self._check_held(loop)
         self._verified(digest)
         self._check_evidence(loop, digest)
 
@@ -301,6 +322,10 @@ class Router:
             except NotApproved as error:
                 raise Refused(str(error)) from error
         return said
+
+    def _check_held(self, loop: str) -> None:
+        if why := self._held.get(loop):
+            raise Refused(f"{loop} is served as it was, and nothing new gets traffic: {why}. Correct it, then start `ftassets up` again")
 
     def _check_serving(self, loop: str, digest: str, production: bool) -> None:
         self._check_attested(loop, self._verified(digest), None, revoked_counts=production)

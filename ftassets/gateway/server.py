@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
+from types import MappingProxyType
 
 import aiohttp
 import uvicorn
@@ -50,6 +51,7 @@ async def serve(
     host: ModelHost,
     stop: asyncio.Event,
     *,
+    held: Mapping[str, str] = MappingProxyType({}),
     bind: str = "127.0.0.1",
     port: int = 0,
     admin_port: int = 0,
@@ -59,6 +61,7 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is.
 
+    `held` has the loops whose file cannot be used now, with the reason: they are served as they were, and nothing new gets traffic.
     The public listener has the `limits`, and fewer connections where the system allows fewer files. Raises CannotServe,
     ConfigurationError.
     """
@@ -78,7 +81,7 @@ async def serve(
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
             async with aiohttp.ClientSession(connector=connector) as session, contextlib.aclosing(Hosts(host, session)) as hosts:
                 fleet = Fleet(hosts, artifacts, session)
-                router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock)
+                router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock, held)
                 await router.open()
                 metrics = Metrics(control, loops)
                 context = only_one.enter_context(contextlib.closing(Context(artifacts, host.context)))

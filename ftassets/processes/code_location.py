@@ -101,21 +101,34 @@ def need_packages(code: CodeLocation) -> None:
         raise ConfigurationError(message + (ours if code.target != OURS else ""))
 
 
-def loading(url: str, name: str, loops: Iterable[str]) -> tuple[bool, str | None]:
-    """Whether the webserver at `url` has heard from the code location, and what is wrong with its definitions, in one sentence."""
+@dataclass(frozen=True)
+class Loading:
+    """Whether Dagster has heard from the code location, what is wrong with all its definitions, and the loops without an asset in them."""
+
+    known: bool
+    problem: str | None = None
+    absent: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the definitions of every loop are there."""
+        return self.known and self.problem is None and not self.absent
+
+
+def loading(url: str, name: str, loops: Iterable[str]) -> Loading:
+    """What the webserver at `url` knows of a code location that should have these loops."""
     try:
         entries = _asked(url, _LOADED)["workspaceOrError"]["locationEntries"]
         [found] = [each["locationOrLoadError"] for each in entries if each["name"] == name]
     except (OSError, ValueError, KeyError, TypeError):
-        return False, None
+        return Loading(False)
     if found is None or str(found.get("className")).startswith("DagsterUserCodeUnreachable"):
-        return False, None
+        return Loading(False)
     if "message" in found:
         causes = [found["message"], *(link["error"]["message"] for link in found.get("errorChain") or ())]
-        return True, " ".join(causes[-1].split())[:500]
+        return Loading(True, " ".join(causes[-1].split())[:500])
     groups = {group["groupName"] for repository in found["repositories"] for group in repository["assetGroups"]}
-    absent = sorted(set(loops) - groups)
-    return True, f"they have no asset of the loop {', '.join(absent)}" if absent else None
+    return Loading(True, absent=tuple(sorted(set(loops) - groups)))
 
 
 def silent_daemons(url: str, silence: float = SILENCE) -> list[str] | None:

@@ -27,13 +27,15 @@ from xmlrpc.client import Fault
 import psutil
 from filelock import FileLock, Timeout
 
+from ftassets.backends.control.kept_loops import kept_loops
+from ftassets.config import profiles
 from ftassets.config.home import Home
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loop_files import read_loop_files
 from ftassets.config.loops_folder import VARIABLE, record
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
-from ftassets.errors import FtassetsError
+from ftassets.errors import ConfigurationError, FtassetsError
 from ftassets.processes.code_location import CodeLocation, loading, need_packages, runs_under_way, silent_daemons, without_working_directory
 from ftassets.processes.dagster_home import dagster_home, make_storage
 from ftassets.processes.supervisor_client import call
@@ -145,7 +147,7 @@ def end_strays(home: Home) -> list[int]:
 
 
 def _foreground(home: Home, ports: Ports, code: CodeLocation | None, loops: Path, bind: str, say: Callable[[str], None]) -> None:
-    names = list(read_loops(loops))
+    names = _names(home, loops, say)
     home.processes.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home.processes / "up.lock")  # the system lets go of it however we end
     try:
@@ -172,6 +174,21 @@ def _foreground(home: Home, ports: Ports, code: CodeLocation | None, loops: Path
         end_strays(home)
         state.unlink(missing_ok=True)
         lock.release()
+
+
+def _names(home: Home, folder: Path, say: Callable[[str], None]) -> list[str]:
+    """The loops whose files can be used; says what is wrong with the others. Raises ConfigurationError when there is nothing to run."""
+    files = read_loop_files(folder)
+    served = kept_loops(profiles.control(home), files.broken, files.loops)
+    if files.broken and not files.loops and not served:
+        raise ConfigurationError(files.broken[0].problem)
+    for file in files.broken:
+        as_before = [name for name, kept in served.items() if kept.problem == file.problem]
+        rest = (
+            f"{', '.join(as_before)} is served as before, without reports, retrains and rollouts" if as_before else "its loops do not run"
+        )
+        say(f"{file.problem}; {rest}. Correct it and start `ftassets up` again")
+    return list(files.loops)
 
 
 def _supervise(
@@ -285,31 +302,35 @@ class _Told:
         late = now > give_up
         ui = f"http://127.0.0.1:{self._ports.ui}"
         gateway = f"gateway http://127.0.0.1:{self._ports.gateway}/v1"
-        known, problem = loading(ui, code.name, self._loops)
-        if self._loaded and not known:
+        found = loading(ui, code.name, self._loops)
+        if self._loaded and not found.known:
             self._unreachable(code, now)
             return
         self._lost = None
-        if (known or late) and not self._daemon_started:
+        if (found.known or late) and not self._daemon_started:
             with contextlib.suppress(OSError, Fault):  # one that runs already is a Fault
                 call(self._home.processes, "startProcess", "ftassets:daemon", False)
             self._daemon_started = True
-        if known and problem is None and self._loaded and self._problem is None:
+        if found.whole and self._loaded and self._problem is None:
             return
-        if known and problem is None:
+        if found.whole:
             again = "" if self._problem is None else f"the definitions {code.target} are loaded now; "
             self._say(f"{again}{gateway}, Dagster {ui}; Ctrl-C ends all processes")
             self._loaded, self._problem = True, None
             return
-        if problem is not None:
-            why = f"the definitions {code.target} cannot be used: {problem}. Correct them and reload the code location at {ui}"
+        of = ""
+        if found.problem is not None:
+            why = f"the definitions {code.target} cannot be used: {found.problem}. Correct them and reload the code location at {ui}"
+        elif found.absent:
+            of, self._loaded = f" of {', '.join(found.absent)}", True
+            why = f"{code.target} has no asset of it: `ftassets check` says what is wrong. Correct it and reload the code location at {ui}"
         elif late:
             why = f"{code.target} was not loaded within {READY_SECONDS:.0f} s: see {self._home.processes / 'logs' / 'code.log'}"
         else:
             return
         if why != self._problem:
             self._problem = why
-            self._say(f"no report, retrain or rollout can start: {why}. {gateway} answers requests; Ctrl-C ends all processes")
+            self._say(f"no report, retrain or rollout{of} can start: {why}. {gateway} answers requests; Ctrl-C ends all processes")
 
     def _unreachable(self, code: CodeLocation, now: float) -> None:
         """Start the code server again: supervisord watches a parent that outlives the process with the definitions."""

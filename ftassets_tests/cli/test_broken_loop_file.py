@@ -37,19 +37,50 @@ def test_the_other_loop_is_paused_resumed_and_shown(broken: Path) -> None:
         said = run(command, "good", *WHY)
         assert f"this loop file is left out, see `ftassets check`: the loop file {broken} is not valid YAML" in said.stderr
         assert str(broken) not in said.stdout
-    found = json.loads(run("status", "--json").stdout)
+    found = json.loads(run("status", "--json", code=1).stdout)
     assert {name: loop["paused"] for name, loop in found["loops"].items()} == {"good": "x"}
     assert list(found["broken_files"]) == [str(broken)]
-    assert f"a loop file cannot be used, see `ftassets check`: the loop file {broken} is not valid YAML" in run("status").stdout
+    assert f"a loop file cannot be used, see `ftassets check`: the loop file {broken} is not valid YAML" in run("status", code=1).stdout
+    for arguments in (("cost",), ("cost", "--json")):
+        said = run(*arguments, code=1)
+        assert "good" in said.stdout
+        assert str(broken) in said.stderr
+    assert str(broken) in run("cost", "good").stderr
     assert "no request r1: " in run("forget", "--request", "r1", code=1).stderr
 
 
-def test_the_loop_itself_and_all_together_are_refused_with_the_problem(broken: Path) -> None:
-    for arguments in (("pause", "bad", *WHY), ("up",)):
+def test_the_loop_itself_is_refused_with_the_problem(broken: Path) -> None:
+    for arguments in (("pause", "bad", *WHY), ("cost", "bad")):
         assert run(*arguments, code=1).stderr.startswith(f"the loop file {broken} is not valid YAML")
     assert str(broken) in run("check", code=1).stdout
     findings = json.loads(run("doctor", "--json", code=1).stdout)["findings"]
     assert [each["ok"] for each in findings if each["subject"] in ("loop file", "loop good")][0] is False
+
+
+def test_where_no_loop_can_be_used_each_command_says_why(broken: Path) -> None:
+    (broken.parents[1] / "good" / "defs.yaml").unlink()
+    for arguments in (("up",), ("status",), ("pause", "bad", *WHY)):
+        assert run(*arguments, code=1).stderr.startswith(f"the loop file {broken} is not valid YAML")
+    assert "there is: none whose file can be used" in run("pause", "good", *WHY, code=1).stderr
+    assert str(broken) in run("doctor", code=1).stdout
+
+
+def test_a_damaged_document_of_one_loop_hides_no_other(broken: Path, tmp_path: Path) -> None:
+    put_loop(broken.parents[1], "third")
+    broken.unlink()
+    (tmp_path / "home/gateway").mkdir(parents=True)
+    (tmp_path / "home/gateway/good.state.json").write_text("{")
+    (tmp_path / "home/usage/good").mkdir(parents=True)
+    (tmp_path / "home/usage/good/2026-11.jsonl").write_text("{\n")
+    said = run("cost", code=1)
+    assert "the cost of good is not known: " in said.stderr
+    assert "third: " in said.stdout
+    (tmp_path / "home/pauses/good.jsonl").mkdir(parents=True)
+    found = json.loads(run("status", "--json", code=1).stdout)
+    assert list(found["loops"]) == ["third"]
+    assert "good.jsonl" in found["unread"]["good"]
+    assert "good: its state cannot be shown: " in run("status", code=1).stdout
+    assert "health of third" in run("doctor", code=1).stdout
 
 
 def test_two_files_of_one_name_are_no_loop(broken: Path) -> None:

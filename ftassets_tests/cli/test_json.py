@@ -15,6 +15,7 @@ from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.home import Home
+from ftassets.config.loop_files import LoopFiles
 from ftassets.config.profiles import control
 from ftassets.domain.health.health import Concern
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -134,7 +135,9 @@ def test_labels_go_out_and_come_back_and_are_a_commit(tmp_path: Path) -> None:
 
 def test_a_person_s_approval_and_the_keys_behind_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = {"people": {"anna": "lead"}, "approve": ["lead"], "override": ["lead"]}
-    monkeypatch.setattr(loops_folder, "read_sound_loops", lambda folder: ({"support": loop_config(mode="propose", release=rules)}, []))
+    monkeypatch.setattr(
+        loops_folder, "read_loop_files", lambda folder: LoopFiles({"support": loop_config(mode="propose", release=rules)}, {}, [])
+    )
     version = released(home, "a")
     approval = found("approve", "support", "--name", "anna", "--reason", "checked")
     assert (approval["version"], approval["name"], approval["reason"]) == (version, "anna", "checked")

@@ -19,6 +19,7 @@ from ftassets.cli.commands.status import describe, warnings
 from ftassets.cli.main import app
 from ftassets.cli.releases import _day
 from ftassets.config.home import Home
+from ftassets.config.loop_files import LoopFiles
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -34,7 +35,7 @@ YES = ("--name", "anna", "--reason", "looks right")
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("FTASSETS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
-    monkeypatch.setattr("ftassets.config.loops_folder.read_sound_loops", lambda folder: (LOOPS, []))
+    monkeypatch.setattr("ftassets.config.loops_folder.read_loop_files", lambda folder: LoopFiles(LOOPS, {}, []))
     return Home(tmp_path / "home")
 
 

@@ -52,7 +52,7 @@ def test_a_file_without_a_format_and_without_old_names_is_read_in_silence(tmp_pa
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_file(tmp_path: Path, attributes: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path / 'defs.yaml'))}: (?s:.*){re.escape(message)}"):
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path / 'defs.yaml'))}:\d+: (?s:.*){re.escape(message)}"):
         read_loops(write(tmp_path, **attributes))
 
 
@@ -113,7 +113,7 @@ def test_a_template_that_fails_is_refused_with_file_and_field(
     monkeypatch.setenv("SEC", "s3cretPw")
     with pytest.raises(ConfigurationError, match="defs.yaml") as raised:
         read_loops(write(tmp_path, sets=[{"name": "safety", "file": template}]))
-    assert str(raised.value).startswith(f"{tmp_path / 'defs.yaml'}: sets.0.file: {message}")
+    assert str(raised.value).startswith(f"{tmp_path / 'defs.yaml'}:30: sets.0.file: {message}")
     assert "s3cretPw" not in "".join(traceback.format_exception(raised.value))
 
 
@@ -140,7 +140,7 @@ def test_yaml_that_cannot_be_values_is_refused_with_the_file(tmp_path: Path, tex
 
 @pytest.mark.parametrize("name", ["../x", "", "a b", "a/b", "x.y"])
 def test_a_base_model_is_a_package_by_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"defs.yaml: base_model: package:NAME needs the name of a Python package"):
+    with pytest.raises(ConfigurationError, match=r"defs.yaml:2: base_model: package:NAME needs the name of a Python package"):
         read_loops(write(tmp_path, base_model=f"package:{name}"))
 
 
@@ -156,7 +156,7 @@ def test_a_base_model_is_a_package_by_name(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_what_dagster_or_a_report_would_refuse_later_is_refused_with_its_field(tmp_path: Path, attributes: dict, message: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(f"{tmp_path / 'defs.yaml'}: {message}")):
+    with pytest.raises(ConfigurationError, match=rf"{re.escape(str(tmp_path / 'defs.yaml'))}:\d+: {re.escape(message)}"):
         read_loops(write(tmp_path, **attributes))
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, UnknownLoop
-from ftassets.config.loops_folder import VARIABLE, NoLoops, loops_folder, loops_of, record, recorded
+from ftassets.config.loops_folder import VARIABLE, NoLoops, loops_folder, record, recorded
 from ftassets.errors import ConfigurationError
 from ftassets.testing.releases import loop_config
 from ftassets_tests import ROOT
@@ -50,7 +50,7 @@ def test_the_named_folder_counts_more_than_the_project_and_that_more_than_the_la
     with pytest.raises(NoLoops, match="no loop here: the working directory is in no Dagster project. `ftassets init NAME` writes a loop"):
         loops_folder(home)
     record(home, put_loop(tmp_path / "last", "last"))
-    assert list(loops_of(home)) == ["last"]
+    assert list(loops_folder(home).loops) == ["last"]
     assert loops_folder(home).project is None
     for inside in (project, project / "src/shop"):
         monkeypatch.chdir(inside)
@@ -62,9 +62,9 @@ def test_the_named_folder_counts_more_than_the_project_and_that_more_than_the_la
     put_loop(tmp_path / "named", "named")
     for named in ("named", str(tmp_path / "named")):
         monkeypatch.setenv(VARIABLE, named)
-        assert (list(loops_of(home)), loops_folder(home).path) == (["named"], tmp_path / "named")
+        assert (list(loops_folder(home).loops), loops_folder(home).path) == (["named"], tmp_path / "named")
     monkeypatch.setenv(VARIABLE, "")
-    assert list(loops_of(home)) == ["last"]
+    assert list(loops_folder(home).loops) == ["last"]
 
 
 def test_a_project_without_loops_is_passed_over(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,22 +73,22 @@ def test_a_project_without_loops_is_passed_over(home: Home, tmp_path: Path, monk
     (root / "src/shop/defs/table/defs.yaml").write_text("type: dagster_dbt.DbtProjectComponent\nattributes: {name: support}\n")
     monkeypatch.chdir(root)
     with pytest.raises(NoLoops, match=rf"no loop below {root}/src/shop/defs \(the Dagster project {root}\)\. `ftassets init"):
-        loops_of(home)
+        loops_folder(home)
     record(home, put_loop(tmp_path / "last", "last"))
-    assert list(loops_of(home)) == ["last"]
+    assert list(loops_folder(home).loops) == ["last"]
 
 
 def test_a_project_without_its_folder_of_definitions_is_told_so(home: Home, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "src/shop/defs").rename(project / "src/shop/moved")
     monkeypatch.chdir(project)
     with pytest.raises(NoLoops, match=rf"no loop here: the Dagster project {project} has no folder {project}/src/shop/defs\."):
-        loops_of(home)
+        loops_folder(home)
 
 
 def test_the_loops_of_the_package_are_found_only_by_name(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(NoLoops, match="there is no loop here"):
-        loops_of(home)
+        loops_folder(home)
     monkeypatch.setenv(VARIABLE, "ftassets/loops")
     found = loops_folder(home)
     assert found.path == LOOPS
@@ -109,7 +109,7 @@ def test_what_is_wrong_with_the_folder_is_said_with_its_place(home: Home, tmp_pa
         loops_folder(home).named("x")
     (tmp_path / "last").rename(tmp_path / "moved")
     with pytest.raises(NoLoops, match=rf"were in {tmp_path}/last, which is gone\. `ftassets init"):
-        loops_of(home)
+        loops_folder(home)
     home.loops_file.write_text("[")
     with pytest.raises(
         ConfigurationError, match=r"loops.json cannot be used \(JSONDecodeError\): delete it and name the loops with --loops"
@@ -117,7 +117,7 @@ def test_what_is_wrong_with_the_folder_is_said_with_its_place(home: Home, tmp_pa
         recorded(home)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nonesuch"))
     with pytest.raises(ConfigurationError, match="nonesuch cannot be read: No such file or directory"):
-        loops_of(home)
+        loops_folder(home)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
     with pytest.raises(NoLoops, match=rf"no loop below {tmp_path}/home \(named by --loops or FTASSETS_LOOPS\)"):
-        loops_of(home)
+        loops_folder(home)

@@ -42,6 +42,7 @@ from ftassets.backends.control.alerts import read_sent
 from ftassets.backends.control.error_budget import read_ledger
 from ftassets.backends.control.health import read_decision, read_health, read_notices
 from ftassets.backends.control.journal import Journal, StateDamaged, read_state
+from ftassets.backends.control.kept_loops import kept_loops
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_record
 from ftassets.backends.control.releases import Releases
@@ -60,7 +61,7 @@ from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands import release, replay, status
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loop_files import BrokenFile, read_loops
 from ftassets.config.loops_folder import LoopsFolder
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain import retrain
@@ -164,7 +165,7 @@ def test_releases_of_an_earlier_version_may_gain_traffic(home: Home, loop: LoopC
 
 
 def test_status_and_verify_read_it(home: Home, loop: LoopConfig, host: ThreadHost, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "sound_loops_folder", lambda home: LoopsFolder(home.root, "here", {LOOP: loop}))
+    monkeypatch.setattr(status, "loops_folder", lambda home: LoopsFolder(home.root, "here", {LOOP: loop}))
     with run_gateway_in_thread(home, {LOOP: loop}, host):
         found = status.describe(home)["loops"][LOOP]
     assert found["phase"] == "serving"
@@ -255,7 +256,7 @@ def test_an_llm_judge_is_not_asked_again(home: Home, loop: LoopConfig) -> None:
     assert (calibration.n, calibration.kappa) == (30, 1.0)
 
 
-def test_small_files_are_read(sample: Path, home: Home) -> None:
+def test_small_files_are_read(sample: Path, home: Home, loop: LoopConfig) -> None:
     [decision] = report_digests(artifacts(home), LOOP, "decision")
     path = home.reports / LOOP / f"decision-{decision}.json"
     assert (retrain.replay(path.read_bytes()) == path.read_bytes()) == (sample.name == CURRENT), "it is stored again as the current format"
@@ -266,6 +267,10 @@ def test_small_files_are_read(sample: Path, home: Home) -> None:
     assert [each.new_labels for each in read_shadow(control(home), LOOP)] == ([300] if sample.name == CURRENT else [])
     waiting = read_waiting(control(home), LOOP)
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
+    kept = kept_loops(control(home), [BrokenFile(sample / "defs.yaml", "it is broken", (LOOP,))], ())
+    assert [(name, each.config.base_model, each.problem) for name, each in kept.items()] == (
+        [(LOOP, loop.base_model, "it is broken")] if sample.name == CURRENT else []
+    )
     used = [(each.node, each.ended, each.usage.tokens_trained) for each in read_usage(control(home), LOOP, 0, 4e9)]
     assert used == ([("adapter", "done", 120_000), ("eval_report", None, 120_000)] if sample.name == CURRENT else [])
     served = count_served(control(home), SqliteTrafficLog(home.traffic_db), LOOP, 0.0).since(0.0)
@@ -395,18 +400,18 @@ def test_what_a_newer_release_wrote_stops_only_what_needs_it(home: Home, loop: L
         read_eval_report(artifacts(home), LOOP, digest)
 
 
-def test_a_gateway_refuses_to_start_on_a_newer_state(home: Home) -> None:
+def test_a_gateway_does_not_serve_a_loop_of_a_newer_state(home: Home) -> None:
     newer(home.gateway / f"{LOOP}.state.json")
     with pytest.raises(StateDamaged, match=r"support\.state\.json: the state of an endpoint: format 99 .* upgrade ftassets"):
-        Journal(control(home))
+        Journal(control(home)).state(LOOP)
 
 
-def test_a_gateway_refuses_to_start_on_a_newer_journal(home: Home) -> None:
+def test_a_gateway_does_not_serve_a_loop_of_a_newer_journal(home: Home) -> None:
     path = home.gateway / "journal.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:2], json.dumps({**json.loads(lines[2]), "format": 99}), *lines[3:]]) + "\n")
     with pytest.raises(StateDamaged, match=r"journal\.jsonl, line 3: an entry of the gateway's journal: format 99"):
-        Journal(control(home))
+        Journal(control(home)).state(LOOP)
 
 
 def newer(path: Path) -> None:

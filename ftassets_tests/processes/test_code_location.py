@@ -9,7 +9,7 @@ import pytest
 from ftassets.config.home import Home
 from ftassets.config.loops_folder import VARIABLE, LoopsFolder, loops_folder
 from ftassets.errors import ConfigurationError
-from ftassets.processes.code_location import OURS, CodeLocation, code_location, loading, need_packages, without_working_directory
+from ftassets.processes.code_location import OURS, CodeLocation, Loading, code_location, loading, need_packages, without_working_directory
 from ftassets.testing.doubles.http import receiver
 from ftassets_tests.config.test_dagster_project import write
 from ftassets_tests.config.test_loops_folder import put_loop
@@ -89,19 +89,19 @@ def location(found: Any, name: str = "shop") -> dict[str, Any]:
 def test_what_the_webserver_says_of_the_definitions() -> None:
     groups = [{"groupName": "kitchen"}, {"groupName": "default"}]
     error = {"className": "DagsterUserCodeLoadError", "message": "Error\n", "errorChain": [{"error": {"message": "KeyError: 'x'\n\n"}}]}
-    cases: list[tuple[Any, tuple[bool, str | None]]] = [
-        (location({"repositories": [{"assetGroups": groups}]}), (True, None)),
-        (location({"repositories": []}), (True, "they have no asset of the loop kitchen")),
-        (location(error), (True, "KeyError: 'x'")),
-        (location({**error, "errorChain": []}), (True, "Error")),
-        (location({"className": "DagsterUserCodeUnreachableError", "message": "no server", "errorChain": []}), (False, None)),
-        (location(None), (False, None)),
-        (location({"repositories": []}, "another"), (False, None)),
-        ({"errors": ["?"]}, (False, None)),
-        ("no JSON", (False, None)),
+    cases: list[tuple[Any, Loading]] = [
+        (location({"repositories": [{"assetGroups": groups}]}), Loading(True)),
+        (location({"repositories": []}), Loading(True, absent=("kitchen",))),
+        (location(error), Loading(True, "KeyError: 'x'")),
+        (location({**error, "errorChain": []}), Loading(True, "Error")),
+        (location({"className": "DagsterUserCodeUnreachableError", "message": "no server", "errorChain": []}), Loading(False)),
+        (location(None), Loading(False)),
+        (location({"repositories": []}, "another"), Loading(False)),
+        ({"errors": ["?"]}, Loading(False)),
+        ("no JSON", Loading(False)),
     ]
     with receiver() as server:
         for reply, expected in cases:
             server.replies = [(200, reply)]
             assert loading(server.url, "shop", ["kitchen"]) == expected, reply
-    assert loading(server.url, "shop", ["kitchen"]) == (False, None), "nothing listens there"
+    assert loading(server.url, "shop", ["kitchen"]) == Loading(False), "nothing listens there"

@@ -280,7 +280,7 @@ def test_two_homes_run_beside_each_other_each_with_its_own_definitions(tmp_path)
         wait_until(lambda: "Ctrl-C ends all" in said(project) and "Ctrl-C ends all" in said(other), 180)
         wait_until(lambda: "broken cannot be used: KeyError: 'no such table'" in said(other), 120)
         url = f"http://127.0.0.1:{running(homes[0]).ports.ui}"
-        wait_until(lambda: loading(url, "my #1 project", ["kitchen"]) == (True, None), 120)
+        wait_until(lambda: loading(url, "my #1 project", ["kitchen"]).whole, 120)
         assert "cannot be used" not in said(project)
         assert said(other).index("no report, retrain or rollout can start: ") < said(other).index("Ctrl-C ends all"), "no word of success"
         for home, expected in zip(homes, ({"definitions": True, "Dagster daemon": True}, {"definitions": False}), strict=True):
@@ -295,7 +295,7 @@ def test_two_homes_run_beside_each_other_each_with_its_own_definitions(tmp_path)
         before = tree(homes[0])["code"]
         max(before.children(recursive=True), key=lambda each: each.memory_info().rss).kill()  # the definitions' own, as out of memory
         wait_until(lambda: "which is started again" in said(project), 120)
-        wait_until(lambda: "are loaded now" in said(project) and loading(url, "my #1 project", ["kitchen"]) == (True, None), 120)
+        wait_until(lambda: "are loaded now" in said(project) and loading(url, "my #1 project", ["kitchen"]).whole, 120)
         assert tree(homes[0])["code"].pid != before.pid
         tree(homes[0])["daemon"].suspend()  # it hangs: supervisord sees nothing of it
         wait_until(lambda: bool(silent_daemons(url, silence=45.0)), 120)

@@ -28,6 +28,7 @@ from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
 from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.health import update_notices, write_decision, write_health
+from ftassets.backends.control.kept_loops import KeptFile
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.pauses import pause, resume
 from ftassets.backends.control.releases import Releases
@@ -221,6 +222,9 @@ def make_home(folder: Path) -> None:
         trigger="drift", cause="few_labels", reason="5 of 200", since=1_699_700_000.0, seen=1_700_000_000.0, told=True, tried_at=None
     )
     write_waiting(control(home), LOOP, waiting)
+    file = max(HERE.glob("v*/loop/**/defs.yaml"))  # as the newest release so far has it
+    kept = KeptFile(path=Path("/srv/loops/support/defs.yaml"), text=file.read_text())
+    control(home).write(f"kept_loops/{LOOP}.json", canonical_json(kept.document()))
     used = UsageEntry(
         id="run-1.adapter.0", loop=LOOP, run_id="run-1", node="adapter", for_release=True, at=1_764_400_000.0, until=1_764_400_600.0,
         ended="done", made="ab" * 32, usage=Usage(cpu_seconds=900.5, wall_seconds=600.0, tokens_trained=120_000),

@@ -31,23 +31,28 @@ class Journal:
     """
 
     def __init__(self, control: Control) -> None:
-        """Read what is there. Raises StateDamaged."""
+        """Read what is there; what is damaged of one loop is `damaged`, and stops no other. Raises StateDamaged, OSError."""
         self._control = control
-        self._transitions = _transitions(control)
+        self._transitions, self.damaged, last = _transitions(control)
         self._states: dict[str, EndpointState] = {}
         self._numbers: dict[str, int] = {}
         for name in control.names(FOLDER):
             if name.endswith(_STATE):
                 loop = name.removesuffix(_STATE)
-                if found := _stored(control, loop):
-                    self._numbers[loop], self._states[loop] = found
+                try:
+                    if found := _stored(control, loop):
+                        self._numbers[loop], self._states[loop] = found
+                except StateDamaged as error:
+                    self.damaged[loop] = str(error)
         for transition in self._transitions:
             if transition.number > self._numbers.get(transition.loop, 0):
                 self._states[transition.loop], self._numbers[transition.loop] = transition.state, transition.number
-        self._last = max([0, *self._numbers.values(), *(transition.number for transition in self._transitions)])
+        self._last = max([last, *self._numbers.values()])
 
     def state(self, loop: str) -> EndpointState:
-        """Newest state of a loop; the empty one for a loop nothing was ever done with."""
+        """Newest state of a loop; the empty one for a loop nothing was ever done with. Raises StateDamaged."""
+        if why := self.damaged.get(loop):
+            raise StateDamaged(why)
         return self._states.get(loop, EndpointState())
 
     def record(self, loop: str, action: str, by: str, reason: str, state: EndpointState, at: float) -> Transition:
@@ -82,26 +87,37 @@ class Journal:
 def read_state(control: Control, loop: str) -> EndpointState | None:
     """The state a gateway wrote last, for whoever finds none running; None for a loop that never served. Raises StateDamaged, OSError."""
     number, state = _stored(control, loop) or (0, None)
-    newer = [transition for transition in _transitions(control) if transition.loop == loop and transition.number > number]
+    newer = [transition for transition in read_transitions(control, loop) if transition.number > number]
     return newer[-1].state if newer else state
 
 
 def read_transitions(control: Control, loop: str) -> list[Transition]:
     """All changes of a loop's endpoint, oldest first, whether or not a gateway runs. Raises StateDamaged, OSError."""
-    return [transition for transition in _transitions(control) if transition.loop == loop]
+    transitions, damaged, _ = _transitions(control)
+    if why := damaged.get(loop):
+        raise StateDamaged(why)
+    return [transition for transition in transitions if transition.loop == loop]
 
 
-def _transitions(control: Control) -> list[Transition]:
-    """The lines of the journal that can be read, oldest first."""
-    transitions = []
+def _transitions(control: Control) -> tuple[list[Transition], dict[str, str], int]:
+    """The lines of the journal that can be read, oldest first; loops of which a newer release wrote one, and why; the highest number.
+
+    To leave such a line out would be to forget a decision. Raises StateDamaged where it does not tell its loop and number.
+    """
+    transitions, damaged, last = [], dict[str, str](), 0
     for number, line in enumerate(control.lines(JOURNAL), start=1):
         try:
-            transitions.append(Transition.from_json(json.loads(line)))
-        except NewerFormat as error:  # to leave this line out would be to forget a decision
-            raise StateDamaged(f"{control.uri(JOURNAL)}, line {number}: {in_one_line(error)}") from error
+            content = json.loads(line)
+            transitions.append(Transition.from_json(content))
+            last = max(last, transitions[-1].number)
+        except NewerFormat as error:
+            why = f"{control.uri(JOURNAL)}, line {number}: {in_one_line(error)}"
+            if not (isinstance(loop := content.get("loop"), str) and isinstance(of := content.get("number"), int)):
+                raise StateDamaged(why) from error
+            damaged[loop], last = why, max(last, of)
         except (ValueError, KeyError, TypeError) as error:
             log.error("%s, line %d cannot be read and is left out: %s", control.uri(JOURNAL), number, error)
-    return transitions
+    return transitions, damaged, last
 
 
 def _stored(control: Control, loop: str) -> tuple[int, EndpointState] | None:

@@ -1,5 +1,6 @@
 """What a machine lacks for the chosen profile, each finding with the next step."""
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -21,11 +22,11 @@ from ftassets.config.environment import MEANINGS, unread
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import loop_paths
-from ftassets.config.loops_folder import LoopsFolder, recorded, sound_loops_folder
+from ftassets.config.loops_folder import LoopsFolder, loops_folder, recorded
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
 from ftassets.domain.canonical import parse_json
 from ftassets.durable import prove_writable
-from ftassets.errors import ConfigurationError
+from ftassets.errors import ConfigurationError, StateDamaged
 from ftassets.exits import ending
 from ftassets.processes.code_location import loading, silent_daemons
 from ftassets.processes.dagster_home import dagster_home_named
@@ -51,7 +52,7 @@ def diagnose(home: Home) -> list[Diagnosis]:
     found: LoopsFolder | None = None
     why: list[Diagnosis] = []
     try:
-        found = sound_loops_folder(home)
+        found = loops_folder(home)
     except ConfigurationError as error:
         why.append(Diagnosis("loops", False, str(error)))
     parts: list[tuple[str, Callable[[], Iterable[Diagnosis]]]] = [
@@ -260,16 +261,20 @@ def _keys(home: Home) -> Iterator[Diagnosis]:
 def _releases(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
     """Overrides that count now, and releases of running versions that do not."""
     releases, now = Releases(control(home), verifier(home)), time.time()
-    for name in found.loops:
+
+    def of(name: str) -> Iterator[Diagnosis]:
         for override in releases.overrides(name):
             if now < override.expires_at:
                 yield Diagnosis(f"override in {name}", True, f"version {override.version[:12]}: {override.sentence}")
         try:
             state = serving(home).state(name)
         except ServingError:
-            continue
+            return
         for warning in warnings(releases, name, state, now):
             yield Diagnosis(f"release of {name}", False, warning)
+
+    for name in found.loops:
+        yield from _checked(f"releases of {name}", functools.partial(of, name))
 
 
 def _definitions(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
@@ -281,10 +286,12 @@ def _definitions(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
             name = parse_json(target.read_bytes())["load_from"][0]["grpc_server"]["location_name"]
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return  # started without Dagster
-        known, problem = loading(url, name, found.loops)
+        state = loading(url, name, found.loops)
         log = f"see {home.processes / 'logs' / 'code.log'}"
+        absent = f"they have no asset of the loop {', '.join(state.absent)}" if state.absent else None
+        problem = state.problem or absent
         text = f"{problem}: correct them and reload the code location at {url}" if problem else f"{name} is not loaded: {log}"
-        yield Diagnosis("definitions", known and problem is None, f"{name} is loaded" if known and problem is None else text)
+        yield Diagnosis("definitions", state.whole, f"{name} is loaded" if state.whole else text)
         silent = silent_daemons(url)
         text = f"Dagster's webserver at {url} does not answer" if silent is None else f"no sign of life of {', '.join(silent)}"
         log = f": no sensor, schedule or run starts, see {home.processes / 'logs' / 'daemon.log'}"
@@ -335,6 +342,14 @@ def _gateway(home: Home, found: LoopsFolder | None) -> Iterator[Diagnosis]:
         text = "; ".join([f"{health['status']}, {amount(len(health['versions']), 'version')}", *not_ready(health)])
         yield Diagnosis("gateway", health["status"] == "ok", text)
     except ServingError as error:
-        states = [read_state(control(home), loop) for loop in found.loops] if found else []
-        served = any(state is not None and state.production for state in states)
+        served = any(_served(home, loop) for loop in found.loops) if found else False
         yield Diagnosis("gateway", running(home) is None and not served, str(error))
+
+
+def _served(home: Home, loop: str) -> bool:
+    """Whether a version of the loop is in production; a state that cannot be read counts as one."""
+    try:
+        state = read_state(control(home), loop)
+    except (StateDamaged, OSError):
+        return True
+    return state is not None and state.production is not None

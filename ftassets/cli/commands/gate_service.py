@@ -6,7 +6,7 @@ import os
 import socket
 
 from ftassets.config.home import Home
-from ftassets.config.loops_folder import loops_of
+from ftassets.config.loops_folder import loops_folder
 from ftassets.config.profiles import backend
 from ftassets.errors import ConfigurationError
 from ftassets.gate_service.admission import job_for
@@ -14,17 +14,20 @@ from ftassets.gate_service.app import gate_app
 from ftassets.gate_service.turns import KEY, Turns, run_process
 
 SHORTEST_KEY = 16  # characters
+log = logging.getLogger(__name__)
 
 
 def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises ConfigurationError without a key in FTASSETS_GATE_KEY, on a bad loop file or profile, and
+    """Serve until SIGTERM or Ctrl-C. Raises ConfigurationError without a key in FTASSETS_GATE_KEY, without a loop, on a bad profile, and
     when it cannot listen there."""
     import uvicorn
 
     key = the_key()
-    loops, artifacts, store = loops_of(home), backend(home, "artifacts"), backend(home, "dataset_store")
+    found, artifacts, store = loops_folder(home), backend(home, "artifacts"), backend(home, "dataset_store")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app = gate_app(key, lambda request: job_for(request, home, artifacts, loops, store), Turns(run_process))
+    for file in found.broken:
+        log.error("its loops are not evaluated: %s", file.problem)
+    app = gate_app(key, lambda request: job_for(request, home, artifacts, found.loops, store), Turns(run_process))
     settings = uvicorn.Config(app, lifespan="off", server_header=False, access_log=False, timeout_graceful_shutdown=5)
     with contextlib.closing(_listening(host, port)) as sock:
         uvicorn.Server(settings).run(sockets=[sock])

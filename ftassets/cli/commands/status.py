@@ -22,7 +22,7 @@ from ftassets.cli.commands import embedders
 from ftassets.cli.commands.stuck import instance_of_home, stuck_runs_of_home
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loops_folder import sound_loops_folder
+from ftassets.config.loops_folder import loops_folder
 from ftassets.config.profiles import artifacts, serving, traffic_log, verifier
 from ftassets.config.profiles import control as control_of
 from ftassets.domain.drift.comparison import DriftVerdict
@@ -37,7 +37,7 @@ from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.domain.waiting import Waiting
-from ftassets.errors import ConfigurationError
+from ftassets.errors import ConfigurationError, FtassetsError
 from ftassets.exits import ending
 from ftassets.wording import amount, span
 
@@ -63,7 +63,7 @@ def describe(home: Home) -> dict[str, Any]:
     its time, verdict and values. `notes` are sentences about what people signed, about a trigger that waits or what auto would have done,
     about reports that found something wrong, about releases that do not count, about runs that nothing executes any more, and about an
     embedder that lacks its key or whose vectors are being made again. `broken_files` are loop files that cannot be used: their loops are
-    not shown.
+    not shown. `unread` are loops of which something else cannot be read, with the reason.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -78,27 +78,35 @@ def describe(home: Home) -> dict[str, Any]:
     except ServingError as error:
         gateway, answers = str(error), False
     loops = {}
-    folder = sound_loops_folder(home)
+    folder = loops_folder(home)
     configured = folder.loops
+    if not configured:
+        raise ConfigurationError(folder.broken[0].problem)
     try:
         stuck = stuck_runs_of_home(home, configured)
     except SQLAlchemyError:  # its health says so
         stuck = {}
     unhealthy, seen = loops_health(home, configured, now)
-    for name, loop in configured.items():
-        state, moves, unknown = EndpointState(), [], not answers
-        notes: list[str] = []
-        if not unknown:
-            try:
-                state, moves = client.state(name), _moves(client, name)
-            except ServingError as error:  # a loop that was written after the gateway started
-                unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
+    unread_loops: dict[str, str] = {}
+
+    def served(name: str) -> tuple[EndpointState, list[Transition], list[str] | None]:
+        """State and moves of a loop; and why they are not known."""
+        if not answers:
+            return EndpointState(), [], []
+        try:
+            return client.state(name), _moves(client, name), None
+        except ServingError as error:  # a loop that was written after the gateway started
+            return EndpointState(), [], [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
+
+    def one(name: str, loop: LoopConfig) -> dict[str, Any]:
+        state, moves, why = served(name)
+        unknown, notes = why is not None, why or []
         reports, unread = _reports(control, name)
         budget, about_budget = _budget(home, control, loop, now)
         waiting, about_waiting = _waiting(control, loop)
         shadow, about_shadow = _shadow(control, loop, now)
         approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
-        loops[name] = {
+        return {
             "phase": "unknown" if unknown else state.phase,
             "weights": state.weights,
             "production": state.production,
@@ -131,7 +139,14 @@ def describe(home: Home) -> dict[str, Any]:
             ],
             "journal": _journal(moves, pause_record(control, name)),
         }
-    return {"gateway": gateway, "loops": loops, "broken_files": {str(file.path): file.problem for file in folder.broken}}
+
+    for name, loop in configured.items():
+        try:
+            loops[name] = one(name, loop)
+        except (FtassetsError, OSError, ValueError) as error:  # what is damaged of one loop hides no other
+            unread_loops[name] = ending(error).sentence
+    broken_files = {str(file.path): file.problem for file in folder.broken}
+    return {"gateway": gateway, "loops": loops, "broken_files": broken_files, "unread": unread_loops}
 
 
 def loops_health(home: Home, loops: Mapping[str, LoopConfig], now: float) -> tuple[dict[str, str], dict[str, Health]]:
@@ -148,7 +163,7 @@ def loops_health(home: Home, loops: Mapping[str, LoopConfig], now: float) -> tup
             try:
                 stores = Stores(control_of(home), traffic_log(home), serving(home), verifier(home), instance, states)
                 seen[name] = observe(loop, stores, now)
-            except (OSError, NewerFormat, ConfigurationError) as error:
+            except (OSError, FtassetsError) as error:
                 unread[name] = f"its health cannot be read ({error})"
 
     try:

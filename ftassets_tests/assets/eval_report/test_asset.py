@@ -24,6 +24,7 @@ from ftassets.backends.control.error_budget import read_ledger, within_budget
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
+from ftassets.config.loop_files import LoopFiles
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import question
@@ -207,7 +208,7 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTASSETS_HOME", str(tiny.home.root))
         patch.setenv("FTASSETS_LOOPS", "loops")
-        patch.setattr(loops_folder, "read_sound_loops", lambda folder: ({LOOP: tiny.loop}, []))
+        patch.setattr(loops_folder, "read_loop_files", lambda folder: LoopFiles({LOOP: tiny.loop}, {}, []))
         found = json.loads(CliRunner().invoke(app, ["recompute", LOOP, digest[:12], "--json"]).stdout)
         old = store_eval_report(artifacts(tiny.home), made.model_copy(update={"gate_rule": 1}))
         said = CliRunner().invoke(app, ["recompute", LOOP, old[:12]]).stdout

@@ -108,8 +108,10 @@ def test_unreadable_line_in_the_middle_is_left_out_and_the_numbers_go_on(tmp_pat
 def test_state_edited_into_nonsense_is_refused(tmp_path):
     opened(tmp_path).record("one", "start", "cli", "", SERVING, 1.0)
     (tmp_path / "gateway" / "one.state.json").write_text(json.dumps({"number": 1, "state": {"weight": 500}}))
+    opened(tmp_path).record("two", "start", "cli", "", SERVING, 2.0)
+    assert opened(tmp_path).state("two") == SERVING, "one damaged loop hides no other"
     with pytest.raises(StateDamaged, match="not the state of a loop"):
-        opened(tmp_path)
+        opened(tmp_path).state("one")
     with pytest.raises(StateDamaged, match="not the state of a loop"):
         read_state(FilesControl(tmp_path), "one")
 

@@ -19,6 +19,7 @@ from ftassets.backends.serving.base import ServingError
 from ftassets.cli.commands.adopt import Adopted, Adoption, describe
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
+from ftassets.config.loop_files import LoopFiles
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.adoption import AdoptionRefused, adopted_statement
 from ftassets.domain.release.version import ADAPTER
@@ -85,7 +86,7 @@ def test_adopting_it_again_changes_nothing_and_another_one_is_refused(tiny: Tiny
     assert adopt(tiny, peft[0]).version == adopted.version
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTASSETS_HOME", str(tiny.home.root))
-        patch.setattr(loops_folder, "read_sound_loops", lambda folder: ({LOOP: tiny.loop}, []))
+        patch.setattr(loops_folder, "read_loop_files", lambda folder: LoopFiles({LOOP: tiny.loop}, {}, []))
         again = CliRunner().invoke(
             app, ["adopt", LOOP, "--adapter", str(peft[0]), "--reason", "served for a year", "--by", "anna", "--json"]
         )

@@ -21,7 +21,7 @@ from ftassets.cli.commands import doctor
 from ftassets.cli.commands.doctor import Diagnosis, _registry, _servers, _traffic, diagnose
 from ftassets.cli.commands.status import describe
 from ftassets.config.home import Home
-from ftassets.config.loops_folder import record, sound_loops_folder
+from ftassets.config.loops_folder import loops_folder, record
 from ftassets.config.profiles import TRAFFIC_URL, control
 from ftassets.domain.health.health import Health
 from ftassets.domain.monitoring.latest import LatestReport
@@ -245,7 +245,7 @@ def test_a_home_and_a_log_on_a_full_disk_are_faults(tmp_path: Path) -> None:
 def test_definitions_that_cannot_be_loaded_and_what_waits_for_a_person_are_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
     monkeypatch.setenv("FTASSETS_LOOPS", str(put_loop(tmp_path / "loops", "kitchen")))
-    found = sound_loops_folder(home)
+    found = loops_folder(home)
     for file in ("seed.jsonl", "golden.jsonl"):
         (tmp_path / "loops" / "kitchen" / file).touch()
     assert list(doctor._definitions(home, found)) == [Diagnosis("definitions of kitchen", True, "can be loaded")]

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
+from ftassets.config.loop_files import LoopFiles
 from ftassets.domain import retrain
 from ftassets_tests.domain.test_retrain import LOOP, situation
 
@@ -16,7 +17,7 @@ from ftassets_tests.domain.test_retrain import LOOP, situation
 @pytest.fixture(autouse=True)
 def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FTASSETS_HOME", str(tmp_path))
-    monkeypatch.setattr(loops_folder, "read_sound_loops", lambda folder: ({LOOP.name: LOOP}, []))
+    monkeypatch.setattr(loops_folder, "read_loop_files", lambda folder: LoopFiles({LOOP.name: LOOP}, {}, []))
     folder = tmp_path / "reports" / LOOP.name
     folder.mkdir(parents=True)
     return folder

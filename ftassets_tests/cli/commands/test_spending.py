@@ -14,6 +14,7 @@ from ftassets.backends.control.usage import close, write_at_work
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.home import Home
+from ftassets.config.loop_files import LoopFiles
 from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.spending.usage import Usage
@@ -28,7 +29,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Control:
 
 
 def with_loop(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    monkeypatch.setattr(loops_folder, "read_sound_loops", lambda folder: ({"support": loop_config(**changes)}, []))
+    monkeypatch.setattr(loops_folder, "read_loop_files", lambda folder: LoopFiles({"support": loop_config(**changes)}, {}, []))
 
 
 def run(*arguments: str) -> str:
