@@ -503,6 +503,11 @@ class Rollout(Strict):
     on_not_enough_data: Literal["hold", "rollback"] = Field(
         "hold", description="What happens when interval is over and the candidate has fewer than min_requests good answers."
     )
+    server_patience: Seconds = Field(
+        timedelta(minutes=3).total_seconds(),
+        description="How long the candidate's model server may not answer, while production's does, before the candidate is rolled back. "
+        "Its users get production meanwhile.",
+    )
 
     @model_validator(mode="after")
     def _steps_rise(self) -> "Rollout":

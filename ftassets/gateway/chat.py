@@ -219,6 +219,8 @@ class Chat:
                 allow_redirects=False,
             )
         except (TimeoutError, aiohttp.ClientError) as error:
+            if isinstance(error, aiohttp.ClientConnectorError):
+                self._router.fleet.lost(route.version)
             raise engine_problem(error) from error
         if reply.status == 200:
             return reply

@@ -48,6 +48,11 @@ class Fleet:
         """Mark one in-flight request as finished."""
         self._in_flight[digest] -= 1
 
+    def lost(self, digest: str) -> None:
+        """A version's server refused a connection: nothing goes there until it was seen to answer again."""
+        self.ready.pop(digest, None)
+        self.wake()
+
     def wake(self) -> None:
         """Run the next tick now: the wanted versions have changed."""
         self._wake.set()
@@ -95,7 +100,7 @@ class Fleet:
     async def _reconcile(self, wanted: Callable[[], set[str]]) -> bool:
         """One look; returns whether something is still to come. No version waits for what takes long with another."""
         for digest in [digest for digest, task in self._tended.items() if task.done()]:
-            self._tended.pop(digest).result()  # raises an error that nobody foresaw
+            self._tended.pop(digest).result()
         running = await self._host.running()
         needed = self._needed(wanted())
         for digest in self.ready.keys() - (needed & running.keys()):
@@ -117,6 +122,9 @@ class Fleet:
         except (HostError, OSError) as error:
             log.error("the server of %s: %s", digest[:12], error)
             self.failures.setdefault(digest, str(error))
+        except Exception as error:  # whatever is wrong with one version: the others are watched all the same
+            log.exception("the server of %s", digest[:12])
+            self._give_up(digest, f"{type(error).__name__}: see the gateway's log")
 
     async def _stop(self, digest: str) -> None:
         log.info("stopping the server of %s", digest[:12])

@@ -24,6 +24,7 @@ from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.release.attestation import objections, override_of
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
+from ftassets.domain.rollout.dead_candidate import Absence, absence, given_up
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.domain.rollout.transition import Transition
 from ftassets.errors import FtassetsError, StateDamaged
@@ -84,6 +85,7 @@ class Router:
             log.error("%s is not served: %s", loop, why)
         self._states = {loop: self._journal.state(loop) for loop in loops if loop not in self.damaged}
         self._blocked: dict[tuple[str, str], str] = {}
+        self._absent: dict[str, Absence | None] = {}
         self._lock = asyncio.Lock()
         self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(artifacts, digest).generation)
 
@@ -112,10 +114,11 @@ class Router:
                     log.exception("what was taken from %s took effect but could not be written down", loop)
 
     async def run(self) -> None:
-        """Expire leases each second, for ever."""
+        """Expire leases and give up dead candidates each second, for ever."""
         while True:
             await asyncio.sleep(1.0)
             await self._expire()
+            await self._give_up_dead()
 
     # reading
 
@@ -257,6 +260,23 @@ class Router:
                         await self._move_first(loop, "expire", "lease", reason, expired)
                     except OSError:
                         log.exception("%s: an expired lease took effect but could not be written down", loop)
+
+    async def _give_up_dead(self) -> None:
+        """Roll back candidates whose server does not come back. Production answers for them since it went."""
+        for loop, state in self.states().items():
+            candidate, production, now = state.candidate, state.production, self._clock()
+            alive = candidate is not None and self.answers(loop, candidate)
+            absent = absence(self._absent.get(loop), candidate, alive, production is not None and self.answers(loop, production), now)
+            self._absent[loop] = absent
+            why = given_up(absent, self.loops[loop].rollout.server_patience, now, self.why_not(loop, candidate or ""))
+            if why is None:
+                continue
+            async with self._changing(loop) as current:
+                if current.candidate == candidate and not self.answers(loop, candidate or ""):
+                    try:
+                        await self._move_first(loop, "rollback", "gateway", why, current.rollback(now))
+                    except OSError:
+                        log.exception("%s: a rollback took effect but could not be written down", loop)
 
     @asynccontextmanager
     async def _changing(self, loop: str) -> AsyncIterator[EndpointState]:

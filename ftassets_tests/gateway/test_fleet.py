@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ftassets.backends.serving.base import Refused
+from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.testing.releases import released
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost
-from ftassets_tests.gateway.conftest import Running
+from ftassets_tests.gateway.conftest import LOOPS, Running
 
 
 class SlowToWarm:
@@ -104,6 +104,50 @@ def test_users_of_a_candidate_whose_server_is_dead_get_production_marked(
         assert time.monotonic() < until + 10
         time.sleep(0.05)
     assert serving_a.serving.renew("support", 60).weight == 50
+
+
+def test_a_candidate_whose_server_does_not_come_back_is_rolled_back(serving_a: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    production, candidate = str(serving_a.serving.state("support").production), released(serving_a.home, "b")
+    serving_a.start(candidate, 50, lease=1e6)
+
+    def fails(folder: Path) -> ASGIApp:
+        raise OSError("no memory")
+
+    serving_a.host.make_app = fails
+    serving_a.host.kill(candidate)
+    until = time.monotonic() + 10
+    while serving_a.serving.health()["versions"][candidate]["ready"]:
+        assert time.monotonic() < until
+    time.sleep(2.2)  # two looks of the router
+    serving_a.clock.now += LOOPS["support"].rollout.server_patience - 0.1
+    time.sleep(1.2)
+    assert serving_a.serving.state("support").candidate == candidate, "its patience is not over"
+    serving_a.clock.now += 0.2
+    while serving_a.serving.state("support").candidate:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    [last] = serving_a.serving.newest("support", 1)
+    assert (last.action, last.by) == ("rollback", "gateway")
+    assert last.reason == "the candidate's model server has not answered for 3.0 min while production's does: no memory"
+    state = serving_a.serving.state("support")
+    assert (state.production, state.rejected, state.weights) == (production, (candidate,), {production: 100})
+    assert {serving_a.ask(user=f"u{n}").headers["x-ftassets-version"] for n in range(10)} == {production}
+
+
+def test_what_nobody_foresaw_with_one_version_stops_no_other(serving_a: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = released(serving_a.home, "b")
+
+    def fails(folder: Path) -> ASGIApp:
+        raise LookupError("a bug")
+
+    make_app, serving_a.host.make_app = serving_a.host.make_app, fails
+    with pytest.raises(ServingError, match="LookupError: see the gateway's log"):
+        serving_a.start(candidate, 50)
+    serving_a.host.make_app = make_app
+    serving_a.host.kill(str(serving_a.serving.state("support").production))
+    until = time.monotonic() + 10
+    while serving_a.ask().status_code != 200:
+        assert time.monotonic() < until, "production is still watched"
 
 
 def test_health_is_of_a_loop_and_the_gateway_lives_whatever_its_models_do(gateway: Running) -> None:

@@ -1,7 +1,9 @@
 """The whole process tree, with real supervisord, real gateway and real model servers."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,16 +83,16 @@ def clean(home) -> Iterator[Home]:
     assert not tree(home)
 
 
-def tiny_release(home: Home) -> str:
+def tiny_release(home: Home, max_tokens: int = 8) -> str:
     """A released version with the weights of a real, tiny model."""
-    staging = home.root / "staging"
+    staging = home.root / f"staging-{max_tokens}"
     make_tiny_model(staging / "merged")
     manifest = VersionManifest(
         kind="base",
         base_model="tiny",
         files=file_digests(staging),
         tokenizer_digest="0" * 64,
-        generation={"temperature": 0.0, "max_tokens": 8},
+        generation={"temperature": 0.0, "max_tokens": max_tokens},
     )
     digest = publish(artifacts(home), staging, manifest)
     attest(home, "support", digest)
@@ -168,6 +170,57 @@ def test_real_model_server_through_every_kill(clean, loops):
     assert running(home) is None
     with pytest.raises(ServingError, match="ftassets up"):
         serving.state("support")
+
+
+def engine(digest: str) -> psutil.Process | None:
+    """The process that serves a version."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "serve merged" in " ".join(process.cmdline()) and process.cwd().endswith(digest):
+                return process
+    return None
+
+
+@pytest.mark.slow
+def test_production_answers_for_a_canary_whose_engine_is_killed_and_while_its_loop_file_is_broken(clean, loops):
+    home, ports = clean, free_ports()
+    file = loops / "support" / "defs.yaml"
+    described = yaml.safe_load(file.read_text())
+    described["attributes"]["rollout"] = {"server_patience": "45s"}
+    file.write_text(yaml.safe_dump(described))
+    up(home, ports, code=None, loops=loops, foreground=False)
+    production, candidate, serving = tiny_release(home, 8), tiny_release(home, 9), GatewayServing(home)
+    serving.start("support", production, 100, 60, "test", "first")
+    serving.start("support", candidate, 50, 600, "test", "canary")
+    client = httpx.Client(base_url=f"http://127.0.0.1:{ports.gateway}", timeout=60, trust_env=False)
+
+    def ask(user: str = "") -> httpx.Response:
+        body = {"model": "support", "messages": [{"role": "user", "content": "turn on"}], "user": user}
+        return client.post("/v1/chat/completions", json=body)
+
+    user = next(name for name in map(str, range(100)) if ask(name).headers["x-ftassets-version"] == candidate)
+    engine(candidate).kill()
+    wait_until(lambda: ask(user).headers.get("x-ftassets-fallback-for") == candidate, 10)
+    wait_until(lambda: ask(user).headers.get("x-ftassets-version") == candidate, 90)  # it came back within its patience
+    assert serving.state("support").candidate == candidate
+
+    weights = home.versions / candidate / "merged" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    engine(candidate).kill()
+    wait_until(lambda: serving.state("support").candidate is None, 90)
+    [last] = serving.newest("support", 1)
+    assert (last.action, last.by, serving.state("support").rejected) == ("rollback", "gateway", (candidate,))
+    assert re.match("the candidate's model server has not answered for 45 s while production's does: .*was changed", last.reason)
+    assert ask(user).headers["x-ftassets-version"] == production
+
+    assert down(home)
+    file.write_text(file.read_text().replace("golden_set", "goldenset"))
+    up(home, ports, code=None, loops=loops, foreground=False)
+    said = (home.processes / "logs" / "up.log").read_text()
+    assert f"{file}:" in said
+    assert "support is served as before, without reports, retrains and rollouts. Correct it and start `ftassets up` again" in said
+    wait_until(lambda: answers(ask), 90)
+    assert ask(user).headers["x-ftassets-version"] == production
 
 
 def answers(ask) -> bool:
