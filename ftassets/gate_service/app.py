@@ -17,6 +17,8 @@ from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.gate_service.contract import BadRequest, Denied, EvaluateRequest, EvaluationJob
 from ftassets.gate_service.openapi import document
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns
+from ftassets.gateway.client_watch import ClientGone, ClientWatch
+from ftassets.gateway.problems import CLIENT_GONE
 
 MAX_BODY = 65_536  # bytes
 RETRY_AFTER = 120  # seconds
@@ -35,7 +37,8 @@ def gate_app(key: str, job_for: Callable[[EvaluateRequest], EvaluationJob], turn
             raise HTTPException(401, "this needs `Authorization: Bearer KEY`, the key of the service", {"www-authenticate": "Bearer"})
         asked = _parse(await _read(request))
         job = await asyncio.to_thread(job_for, asked)
-        answer = await turns.evaluate(job)
+        async with ClientWatch(request.receive):  # work that nobody waits for is ended
+            answer = await turns.evaluate(job)
         log.info("%s %s: %s", job.loop.name, job.version[:12], answer.message)
         return Response(answer.model_dump_json(), 200 if answer.passed else 409, media_type="application/json")
 
@@ -54,6 +57,7 @@ def gate_app(key: str, job_for: Callable[[EvaluateRequest], EvaluationJob], turn
         exception_handlers={
             BadRequest: lambda _, error: _denied(400, str(error)),
             QueueFull: lambda _, error: _denied(503, str(error), "queue_full", {"retry-after": str(RETRY_AFTER)}),
+            ClientGone: lambda _, error: _denied(CLIENT_GONE, str(error), "client_gone"),
             OutOfTime: lambda _, error: _denied(504, str(error), "out_of_time"),
             EvaluationFailed: lambda _, error: _denied(500, f"the evaluation failed: {error}", "evaluation_failed"),
             DatasetError: lambda _, error: _denied(500, f"the dataset store failed: {error}", "dataset_store_failed"),

@@ -9,14 +9,15 @@ from ftassets.gate_service.contract import API_VERSION, Denied, EvaluateRequest,
 _ABOUT = (
     "Judges one model version by the promotion gates of its loop: the same rows, answers and tests as the loop's eval report. "
     "The caller's `baseline_f1` and `threshold` add a condition; what is looser than the loop's policy is ignored. A pass is advice "
-    "for a pipeline: it signs nothing, releases nothing and opens no endpoint, which only the loop's own `release` does."
+    "for a pipeline: it signs nothing, releases nothing and opens no endpoint, which only the loop's own `release` does. "
+    "One evaluation runs at a time and eight wait. Equal requests share one; it is ended when the last of their clients has left."
 )
 _ERRORS = {
     "400": "The request cannot be evaluated: not JSON, unknown version or golden set, or the version's files are not what they must be.",
     "401": "No key, or another one.",
     "413": "The body is too large.",
     "500": "The evaluation failed.",
-    "503": "Too many evaluations are waiting.",
+    "503": "Too many evaluations are waiting. `Retry-After` says when to try again.",
     "504": "The evaluation was ended after its time, ten minutes.",
 }
 

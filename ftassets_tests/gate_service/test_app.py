@@ -1,12 +1,16 @@
 """The service as clients see it: statuses, bodies, and that no input at all upsets it."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
+import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -78,6 +82,33 @@ def test_a_version_that_holds_is_a_200(world: World, client: TestClient) -> None
     assert [verdict["verdict"] for verdict in body["verdicts"]] == ["PASS"] * 3
     assert (body["version"], body["compared_with"]) == (world.candidate, world.base)
     assert body["golden_commit"] == world.golden_commit
+
+
+def test_a_client_that_leaves_ends_its_evaluation(world: World) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    async def run(job: EvaluationJob) -> GateAnswer:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+        raise AssertionError
+
+    server = uvicorn.Server(uvicorn.Config(client_of(world, run).app, port=0, lifespan="off", log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"http://127.0.0.1:{port}/evaluate", json=world.request(), headers=HEADERS, timeout=1, trust_env=False)
+        assert begun.is_set()
+        assert ended.wait(5)
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 def test_a_version_that_does_not_hold_is_a_409_that_says_which_gate(world: World, client: TestClient) -> None:

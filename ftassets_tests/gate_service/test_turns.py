@@ -19,10 +19,11 @@ ANSWER = GateAnswer(
 )  # fmt: skip
 
 
-def job(root: Path, number: int = 0) -> EvaluationJob:
+def job(root: Path, number: int = 0, wanted_f1: float | None = None) -> EvaluationJob:
+    """A request of its own, or with `wanted_f1` one that is equal to others with it."""
     return EvaluationJob(
         id=f"00000000-0000-4000-8000-{number:012}", home=root, loop=loop_config(), version="a" * 64, golden_commit="b" * 40,
-        newest_golden=True, wanted_f1=0.5,
+        newest_golden=True, wanted_f1=wanted_f1 or 0.5 + number / 100,
     )  # fmt: skip
 
 
@@ -85,6 +86,92 @@ def test_time_in_the_queue_counts_and_a_failure_lets_the_next_one_through(tmp_pa
     assert isinstance(waited, OutOfTime)
     assert str(ended).startswith("the evaluation was ended")
     assert str(waited).startswith("its turn did not come")
+
+
+class Slow:
+    """Runs that end when told to; `ended` are the ids of those that were cancelled."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, job: EvaluationJob) -> GateAnswer:
+        self.begun.append(job.id[-1])
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.ended.append(job.id[-1])
+            raise
+        return ANSWER
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_equal_requests_share_one_evaluation(tmp_path: Path) -> None:
+    async def ask() -> tuple[Slow, list[GateAnswer]]:
+        run = Slow()
+        turns = Turns(run, waiting=0)
+        asked = [asyncio.create_task(turns.evaluate(job(tmp_path, number, 0.5))) for number in range(3)]
+        await settled()
+        with pytest.raises(QueueFull, match="1 evaluations are under way"):
+            await turns.evaluate(job(tmp_path, 7))
+        run.go.set()
+        found = await asyncio.gather(*asked)
+        await turns.evaluate(job(tmp_path, 4, 0.5))
+        return run, found
+
+    run, found = asyncio.run(ask())
+    assert found == [ANSWER] * 3
+    assert run.begun == ["0", "4"], "a finished one is not kept"
+
+
+def test_work_whose_callers_left_is_ended_and_frees_its_place(tmp_path: Path) -> None:
+    async def ask() -> Slow:
+        run = Slow()
+        turns = Turns(run, waiting=2)
+        first, second, queued, last = [
+            asyncio.create_task(turns.evaluate(each))
+            for each in (job(tmp_path, 0, 0.5), job(tmp_path, 1, 0.5), job(tmp_path, 2), job(tmp_path, 3))
+        ]
+        await settled()
+        first.cancel()
+        queued.cancel()
+        await settled()
+        assert run.ended == [], "another waits for it"
+        second.cancel()
+        again = asyncio.create_task(turns.evaluate(job(tmp_path, 4, 0.5)))  # in the same moment: it does not join what ends
+        await settled()
+        assert run.ended == ["0"]
+        assert run.begun == ["0", "3"], "nobody waits for the second"
+        run.go.set()
+        await asyncio.gather(last, again)
+        assert not turns._evaluations
+        return run
+
+    assert asyncio.run(ask()).begun == ["0", "3", "4"]
+
+
+def test_callers_are_bounded_too_and_one_out_of_time_does_not_end_what_others_wait_for(tmp_path: Path) -> None:
+    async def ask() -> None:
+        run = Slow()
+        turns = Turns(run, limit=0.3, callers=2)
+        first = asyncio.create_task(turns.evaluate(job(tmp_path, 0, 0.5)))
+        await asyncio.sleep(0.15)
+        second = asyncio.create_task(turns.evaluate(job(tmp_path, 1, 0.5)))
+        await settled()
+        with pytest.raises(QueueFull, match="2 requests wait"):
+            await turns.evaluate(job(tmp_path, 2, 0.5))
+        with pytest.raises(OutOfTime, match="there is no answer yet after 0 s; others wait"):
+            await first
+        run.go.set()
+        assert await second is ANSWER
+        assert run.begun == ["0"]
+
+    asyncio.run(ask())
 
 
 def test_a_process_beyond_its_time_is_ended_with_all_it_started(tmp_path: Path) -> None:
