@@ -17,6 +17,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import newest_generation, next_generation, vector_space
+from ftassets.domain.drift.vector_sample import drawn, in_words, share_for
 from ftassets.domain.traffic.exchange import Exchange, query_of
 from ftassets.domain.traffic.retention import DAY
 from ftassets.reporting.tables import table
@@ -60,9 +61,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             if earlier and not changed:
                 changed = _changed(earlier, space, traffic_log.count(loop.name, oldest, answered=True), _day(oldest, loop.timezone))
                 context.log.info(changed)
-            read_until = _read_until(last, space, vector_store.count(loop.name, space))
+            there_now = vector_store.count(loop.name, space)
+            read_until, sample = _read_until(last, space, there_now), _Sample(loop, vector_store, space, there_now)
+            sample.fit(0)
             try:
-                for found in _new_vectors(loop, traffic_log, vector_store, embedder, space, read_until, oldest):
+                for found in _new_vectors(loop, traffic_log, vector_store, embedder, space, read_until, oldest, sample):
+                    sample.fit(len(found.added))
                     refused |= found.refused
                     new, shown = new + len(found.added), [*shown, *found.added][-10:]
                     read_until = max(read_until, min(found.stored_at, began))  # a clock that was ahead must hide nothing
@@ -83,11 +87,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         for each in earlier:  # all that reports need is there
             vector_store.drop(loop.name, each)
         vector_store.expire(loop.name, space, oldest)
-        total = vector_store.count(loop.name, space)
+        total, share = vector_store.count(loop.name, space), vector_store.share(loop.name, space)
         context.log_event(
             dg.AssetMaterialization(
                 node(loop.name, "traffic"),
-                metadata={"new_requests": new, WATERMARK: dg.MetadataValue.timestamp(read_until)},
+                metadata={**({"new_requests": new} if share == 1 else {}), WATERMARK: dg.MetadataValue.timestamp(read_until)},
                 tags={"dagster/data_version": f"{read_until:.3f}"},
             )
         )
@@ -99,6 +103,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "without_vector": len(refused),
                 **({"why_without_vector": table(["request id", "reason"], list(refused.items())[:10])} if refused else {}),
                 "total": total,
+                **({"sample": in_words(share)} if share < 1 else {}),
                 "embedder": space,
                 WATERMARK: dg.MetadataValue.timestamp(read_until),
                 "newest": table(["request id", "version"], [(e.id, e.version[:12]) for e in shown]),
@@ -118,14 +123,34 @@ class _Page:
     stored_at: float
 
 
+class _Sample:
+    """Which requests get vectors: all, or in a store that must not grow without limit as many as the loop allows."""
+
+    def __init__(self, loop: LoopConfig, store: VectorStore, space: str, points: int) -> None:
+        self._loop, self._store, self._space, self._points = loop, store, space, points
+        self._share = store.share(loop.name, space)
+
+    def drawn(self, request_id: str) -> bool:
+        return self._share >= 1 or drawn(request_id, self._share)
+
+    def fit(self, added: int) -> None:
+        """Thin the vectors out if they are too many now."""
+        self._points += added
+        share = share_for(self._share, self._points, self._loop.retrain_on.drift.vectors)
+        if self._store.bounded and share < self._share:
+            self._store.thin(self._loop.name, self._space, share)
+            self._share, self._points = share, self._store.count(self._loop.name, self._space)
+
+
 def _new_vectors(
-    loop: LoopConfig, log: TrafficLog, store: VectorStore, embedder: Embedder, space: str, read_until: float, oldest: float
+    loop: LoopConfig, log: TrafficLog, store: VectorStore, embedder: Embedder, space: str, read_until: float, oldest: float, sample: _Sample
 ) -> Iterator[_Page]:
-    """Embed what the log has that has no vector yet, page by page. Raises EmbedderError."""
+    """Embed what the log has that is in the sample and has no vector yet, page by page. Raises EmbedderError."""
     probe: list[QueryVector] = []
     arrivals = log.arrivals(loop.name, max(0.0, read_until - OVERLAP), oldest)
     while page := list(islice(arrivals, PAGE)):
-        added, refused, probe = _embedded(loop, store, embedder, space, [each.exchange for each in page], probe)
+        exchanges = [each.exchange for each in page if sample.drawn(each.exchange.id)]
+        added, refused, probe = _embedded(loop, store, embedder, space, exchanges, probe)
         yield _Page(added, refused, page[-1].stored_at)
 
 

@@ -395,6 +395,12 @@ class Drift(Strict):
     )
     window: Seconds = Field(timedelta(hours=24).total_seconds(), description="Length of the window of traffic that a report compares.")
     sample: int = Field(500, ge=20, description="Queries of the window that are compared, drawn at random.")
+    vectors: int = Field(
+        20_000,
+        ge=1000,
+        description="Vectors of queries that the embedded store keeps at most. With more requests in the time that is read back, a "
+        "uniform sample of them has vectors. A Qdrant server keeps all.",
+    )
     min_sample: int = Field(100, ge=10, description="Queries below which the verdict is NOT ENOUGH DATA. At most sample.")
     max_false_alarms: str = Field(
         "1/quarter",

@@ -79,6 +79,12 @@ class RecentVectors(VectorStore):
     def expire(self, loop: str, embedder: str, before: float) -> None:
         self.points = [point for point in self.points if point.at >= before]
 
+    def share(self, loop: str, embedder: str) -> float:
+        return 1.0
+
+    def thin(self, loop: str, embedder: str, share: float) -> None:
+        raise NotImplementedError("days of a simulation are few enough")
+
     def embedders(self, loop: str) -> list[str]:
         return [self.embedder] if self.points else []
 

@@ -18,6 +18,7 @@ from ftassets.backends.traffic_log.base import Arrival
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.config.loop import EmbedderSettings
+from ftassets.domain.drift.vector_sample import drawn, in_words
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.releases import loop_config
@@ -106,6 +107,26 @@ def test_the_loop_chooses_the_embedder_and_new_queries_alone_are_embedded(world:
     assert world.run(embedder)["new"] == 2
     assert set(embedder.asked) >= set(late)
     assert len(embedder.asked) == 3, "one earlier query is asked again, to see that the model is the same"
+
+
+def test_more_requests_than_the_store_is_for_have_a_uniform_sample_of_vectors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.loop = loop_config("support", retrain_on={"drift": {"vectors": 1000}})
+    monkeypatch.setattr(query_embeddings, "PAGE", 300)
+    first = world.answered(*(20 * DAY - n for n in range(1150)), arrived=300)
+    embedder = CountingEmbedder()
+    made = world.run(embedder)
+    share = world.vectors.share("support", A)
+    assert 0.55 < share < 0.75, "1,200 of four pages were too many: three quarters of the 1,000 remain"
+    assert made["sample"] == in_words(share)
+    assert made["total"] == sum(drawn(f"r{20 * DAY - n}-200", share) for n in range(1150))
+    embedder.asked.clear()
+    later = world.answered(*(10 * DAY - n for n in range(100)), arrived=10)
+    new = world.run(embedder)["new"]
+    assert new == sum(drawn(f"r{10 * DAY - n}-200", share) for n in range(100))
+    assert len(set(embedder.asked) & set(later)) == new < 100, "the others are not even embedded"
+    assert first
+    world.vectors.bounded = False  # as a server, which keeps what it has
+    assert world.run(embedder)["total"] == made["total"] + new
 
 
 def test_another_embedder_makes_the_vectors_again_and_says_so(world: World) -> None:

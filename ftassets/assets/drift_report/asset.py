@@ -52,6 +52,7 @@ from ftassets.domain.drift.accumulation import (
 from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
 from ftassets.domain.drift.budget import WINDOWS_PART, evidence_limit
 from ftassets.domain.drift.explanation import MovedTopic, NewTopic, words_of_several
+from ftassets.domain.drift.vector_sample import in_words
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 from ftassets.domain.traffic.retention import DAY
@@ -134,7 +135,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if measured.embedder_changed:
             context.log.warning(measured.embedder_changed)
         feedback = traffic_log.feedback_on([point.request_id for point in measured.window])
-        return _materialize(loop, context, artifacts, control, traffic_log, measured, feedback)
+        share = vector_store.share(loop.name, known.reference.embedder) if known else 1.0
+        return _materialize(loop, context, artifacts, control, traffic_log, measured, feedback, share)
 
     return drift_report
 
@@ -268,6 +270,7 @@ def _materialize(
     traffic_log: TrafficLog,
     measured: DriftMeasurement,
     feedback: Mapping[str, Feedback],
+    share: float,
 ) -> dg.MaterializeResult:
     result = measured.comparison
     measured = replace(measured, explanation=_without_texts(measured, traffic_log, loop))
@@ -307,6 +310,7 @@ def _materialize(
     metadata |= {
         "production": (measured.production or "")[:12],
         "window_queries": len(measured.window),
+        **({"drawn_from": in_words(share)} if share < 1 else {}),
         "reference_queries": measured.known.reference.count if measured.known else 0,
         "embedder": measured.known.reference.embedder if measured.known else "",
         "window_begin": dg.MetadataValue.timestamp(measured.begin),

@@ -22,7 +22,10 @@ class VectorStore(ABC):
     """Query vectors of all loops, opened for one call and closed after it.
 
     One collection for each loop and embedder id: vectors of two embedders never meet. A collection that does not exist is empty.
+    `bounded`: each call costs what the whole collection does, so that it must not grow without limit.
     """
+
+    bounded = False
 
     @abstractmethod
     def add(self, loop: str, embedder: str, points: Sequence[QueryVector]) -> None:
@@ -47,6 +50,15 @@ class VectorStore(ABC):
     @abstractmethod
     def expire(self, loop: str, embedder: str, before: float) -> None:
         """Delete an embedder's points with at < before (epoch seconds)."""
+
+    @abstractmethod
+    def share(self, loop: str, embedder: str) -> float:
+        """Share of requests, 0 to 1, that have points; see `thin`."""
+
+    @abstractmethod
+    def thin(self, loop: str, embedder: str, share: float) -> None:
+        """Keep the points that a sample of this share has (`domain.drift.vector_sample`), and remember the share for as long as the
+        collection exists. Whoever adds points draws them with it."""
 
     @abstractmethod
     def embedders(self, loop: str) -> list[str]:

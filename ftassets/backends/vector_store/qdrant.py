@@ -1,7 +1,7 @@
 """Query vectors in Qdrant: in qdrant-client's local mode, in folders that are opened under a file lock for one call; or on a server.
 
-The local mode is good for some ten thousand points a loop: the client reads a whole collection when it opens it. Beyond that, run
-a server (1.16 or later: the embedder's id is kept as metadata of the collection).
+The client of the local mode reads a whole collection when it opens it, so a loop keeps a sample of its vectors there
+(`retrain_on.drift.vectors`). For all of them run a server (1.16 or later: the embedder's id is kept as metadata of the collection).
 """
 
 import hashlib
@@ -24,7 +24,9 @@ from filelock import FileLock, Timeout
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.server_url import server_url
 from ftassets.domain.canonical import parse_json
+from ftassets.domain.drift.vector_sample import drawn
 from ftassets.domain.formats import NewerFormat, read, stamp
+from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable, StateDamaged
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ _BATCH = 500  # points in one request: a server takes 32 MB
 _PAGE = 10_000  # ids in one answer
 _COLLECTION = "queries"
 _EMBEDDER = "embedder.json"
+_ID, _SHARE = "id", "share"  # in it
 _PARTIAL = ".partial"  # a folder that is being made or deleted
 _DIGITS = 12  # of an embedder id's digest, in a name
 _NAMESPACE = uuid.UUID("8f6b1c52-6d5c-5f0e-9a57-0c1d9a3f7b11")  # point ids are made from request ids: never change it
@@ -51,6 +54,8 @@ class StoreUnreachable(ServerUnreachable):
 
 class QdrantVectorStore(VectorStore):
     """One folder below `path` for each loop and embedder; calls of any number of processes on one machine take turns."""
+
+    bounded = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -117,6 +122,20 @@ class QdrantVectorStore(VectorStore):
             if client is not None:
                 client.delete(collection, _between(None, before))
 
+    def share(self, loop: str, embedder: str) -> float:
+        with self._lock(loop):
+            name = self._names(loop).get(embedder)
+            return 1.0 if name is None else float(self._notes(name).get(_SHARE, 1.0))
+
+    def thin(self, loop: str, embedder: str, share: float) -> None:
+        with self._opened(loop, embedder) as (client, collection):
+            if client is None:
+                return
+            self._note(self._names(loop)[embedder], {_ID: embedder, _SHARE: share})  # first: a kill leaves too many points, not too few
+            surplus: list[Any] = [each for each, request_id in _requests(client, collection) if not drawn(request_id, share)]
+            for start in range(0, len(surplus), _BATCH):
+                client.delete(collection, surplus[start : start + _BATCH])
+
     def embedders(self, loop: str) -> list[str]:
         return sorted(self._names(loop))
 
@@ -141,7 +160,7 @@ class QdrantVectorStore(VectorStore):
             if not re.fullmatch(rf"{re.escape(loop)}(\.[0-9a-f]{{{_DIGITS}}})?", folder.name):
                 continue
             try:
-                found[read("query_vectors", parse_json((folder / _EMBEDDER).read_bytes()))["id"]] = folder.name
+                found[self._notes(folder.name)[_ID]] = folder.name
             except FileNotFoundError:
                 continue
             except NewerFormat:
@@ -149,6 +168,14 @@ class QdrantVectorStore(VectorStore):
             except (ValueError, KeyError, TypeError) as error:
                 raise self._damaged(folder.name) from error
         return found
+
+    def _notes(self, name: str) -> dict[str, Any]:
+        """The embedder's id and, if there is one, the share of requests that have points. Raises FileNotFoundError, ValueError."""
+        notes: dict[str, Any] = read("query_vectors", parse_json((self._path / name / _EMBEDDER).read_bytes()))
+        return notes
+
+    def _note(self, name: str, notes: dict[str, Any]) -> None:
+        write_durably(self._path / name / _EMBEDDER, json.dumps(stamp("query_vectors", notes)))
 
     def _create(self, loop: str, embedder: str, dimensions: int) -> str:
         """An empty collection appears in one step: the client's own files do not survive a kill while they are first written."""
@@ -166,7 +193,7 @@ class QdrantVectorStore(VectorStore):
         for storage in partial.rglob("*.sqlite"):  # the mode stays with the file: a third of the disk waits per point
             with closing(sqlite3.connect(storage)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
-        (partial / _EMBEDDER).write_text(json.dumps(stamp("query_vectors", {"id": embedder})))
+        (partial / _EMBEDDER).write_text(json.dumps(stamp("query_vectors", {_ID: embedder})))
         partial.rename(self._path / name)
         return name
 
@@ -223,6 +250,8 @@ class QdrantServerVectorStore(QdrantVectorStore):
     Any call raises StoreUnreachable when no answer comes or the key is refused.
     """
 
+    bounded = False
+
     def __init__(self, url: str, api_key: str | None = None, prefix: str = "ftassets") -> None:
         self._url = url if url == ":memory:" else server_url("QDRANT_URL", url)
         self._api_key, self._prefix = api_key, prefix
@@ -243,10 +272,19 @@ class QdrantServerVectorStore(QdrantVectorStore):
         own = re.compile(rf"{re.escape(f'{self._prefix}-{loop}')}(-[0-9a-f]{{{_DIGITS}}})?")
         with self._client(loop) as client:
             for name in sorted(each.name for each in client.get_collections().collections if own.fullmatch(each.name)):
-                metadata = read("query_vectors", client.get_collection(name).config.metadata or {})
-                if "embedder" in metadata:
-                    found[metadata["embedder"]] = name
+                if _ID in (notes := self._notes(name)):
+                    found[notes[_ID]] = name
         return found
+
+    def _notes(self, name: str) -> dict[str, Any]:
+        with self._client(name) as client:
+            metadata: dict[str, Any] = read("query_vectors", client.get_collection(name).config.metadata or {})
+        return {_ID if key == "embedder" else key: value for key, value in metadata.items()}
+
+    def _note(self, name: str, notes: dict[str, Any]) -> None:
+        with self._client(name) as client:
+            metadata = {"embedder" if key == _ID else key: value for key, value in notes.items()}
+            client.update_collection(name, metadata=stamp("query_vectors", metadata))
 
     def _create(self, loop: str, embedder: str, dimensions: int) -> str:
         """Write the embedder's id last: a collection without it is not ready, and the next call resumes its creation."""
@@ -257,7 +295,7 @@ class QdrantServerVectorStore(QdrantVectorStore):
             if not client.collection_exists(name):
                 client.create_collection(name, models.VectorParams(size=dimensions, distance=models.Distance.DOT))
             client.create_payload_index(name, "at", models.PayloadSchemaType.FLOAT)  # a server orders by nothing else
-            client.update_collection(name, metadata=stamp("query_vectors", {"embedder": embedder}))
+        self._note(name, {_ID: embedder})
         return name
 
     def _delete(self, name: str) -> None:
@@ -303,6 +341,16 @@ def _ids(client: "QdrantClient", collection: str, points: Any) -> Iterator[str]:
     while True:
         found, offset = client.scroll(collection, points, limit=_PAGE, offset=offset, with_payload=False)
         yield from (str(record.id) for record in found)
+        if offset is None:
+            return
+
+
+def _requests(client: "QdrantClient", collection: str) -> Iterator[tuple[str, str]]:
+    """Id and request id of every point."""
+    offset: Any = None
+    while True:
+        found, offset = client.scroll(collection, limit=_PAGE, offset=offset, with_payload=["request_id"])
+        yield from ((str(record.id), (record.payload or {})["request_id"]) for record in found)
         if offset is None:
             return
 

@@ -10,6 +10,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import backend, embedder
 from ftassets.config.row_files import RowsUnreadable, read_rows
 from ftassets.domain.chat import embedded_text, newest_generation, vector_space
+from ftassets.domain.drift.vector_sample import in_words
 from ftassets.errors import ConfigurationError, FtassetsError
 
 
@@ -22,7 +23,7 @@ def vectors_of(home: Home) -> VectorStore | None:
 
 
 def notes(loop: LoopConfig, store: VectorStore | None) -> list[str]:
-    """Sentences about a key that is missing and vectors that are being made again; nothing is loaded or asked for them."""
+    """Sentences about a key that is missing, vectors that are being made again or are those of a sample; nothing is loaded for them."""
     found = []
     name = loop.embedder.api_key_env
     if name and not os.environ.get(name, "").strip():
@@ -31,7 +32,12 @@ def notes(loop: LoopConfig, store: VectorStore | None) -> list[str]:
         there = store.embedders(loop.name) if store else []
     except FtassetsError as error:
         return [*found, str(error)]
-    return [*found, _in_progress(loop.name, there)] if len(there) > 1 else found
+    if len(there) > 1:
+        return [*found, _in_progress(loop.name, there)]
+    if store and there and (share := store.share(loop.name, there[0])) < 1:
+        most = f"at most {loop.retrain_on.drift.vectors:,} are kept (retrain_on.drift.vectors); a Qdrant server keeps all"
+        found.append(f"vectors: {in_words(share)}; {most}")
+    return found
 
 
 def tried(loop: LoopConfig, store: VectorStore | None) -> str:
@@ -48,6 +54,8 @@ def tried(loop: LoopConfig, store: VectorStore | None) -> str:
         return said  # the store has a finding of its own
     if len(there) > 1:
         return f"{said}; {_in_progress(loop.name, there)}"
+    if store and there and (share := store.share(loop.name, there[0])) < 1:
+        said += f"; {in_words(share)}, at most {loop.retrain_on.drift.vectors:,} (retrain_on.drift.vectors)"
     if there and there != [newest_generation(vector_space(model.id, loop.dataset.context), there)]:
         return f"{said}; vectors are by {there[0]}: the job {loop.name}__watch makes them and the drift reference again"
     return said

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
+from ftassets.domain.drift.vector_sample import drawn
 
 MakeStore = Callable[[Path], VectorStore]
 
@@ -99,6 +100,22 @@ class VectorStoreContract:
         assert (store.count("voice", "other"), store.count("triage", "e")) == (1, 1)
         store.expire("voice", "e", 9.0)
         assert store.count("voice", "e") == 0
+
+    def test_points_are_thinned_out_to_a_share_of_requests_that_is_remembered(self, make: MakeStore, tmp_path: Path) -> None:
+        store = make(tmp_path)
+        store.thin("voice", "e", 0.5)
+        assert store.share("voice", "e") == 1.0, "there is nothing to thin out"
+        store.add("voice", "e", [point(n) for n in range(60)])
+        store.add("voice", "other", [point(1)])
+        store.thin("voice", "e", 0.3)
+        kept = [f"req-{n}" for n in range(60) if drawn(f"req-{n}", 0.3)]
+        assert 5 < len(kept) < 35
+        again = make(tmp_path)
+        assert ids(again.window("voice", "e", 0, 99, 99)) == kept
+        assert (again.share("voice", "e"), again.share("voice", "other"), again.count("voice", "other")) == (0.3, 1.0, 1)
+        assert again.embedders("voice") == ["e", "other"]
+        again.drop("voice", "e")
+        assert again.share("voice", "e") == 1.0
 
     def test_loops_are_apart(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(1)])
