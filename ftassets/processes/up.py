@@ -120,7 +120,7 @@ def down(home: Home) -> bool:
         process = psutil.Process(found.pid)
         process.terminate()
         try:
-            process.wait(HAND_BACK_SECONDS + STOP_SECONDS + 10)
+            process.wait(HAND_BACK_SECONDS + GATEWAY_SECONDS + STOP_SECONDS + 10)
         except psutil.TimeoutExpired:
             process.kill()
     end_strays(home)
@@ -205,10 +205,12 @@ def _supervise(
             child = subprocess.Popen(command, cwd=home.processes, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
             try:
                 _watch(child, stop, home, ports, code, loops, say)
-                if stop and code and child.poll() is None:
-                    _hand_back(home, ports, environment, stop, say)
+                if stop and child.poll() is None:
+                    if code:
+                        _hand_back(home, ports, environment, stop, say)
+                    _drain(home, stop, say)
             finally:
-                _end(child)
+                _end(child, at_once=len(stop) > 1)
             if not stop and time.monotonic() - began < 5:
                 raise UpFailed(f"supervisord ended at once (code {child.returncode}): see {home.processes / 'logs' / 'supervisord.log'}")
             end_strays(home)
@@ -267,6 +269,20 @@ def _hand_back(home: Home, ports: Ports, environment: Mapping[str, str], stop: l
         say(f"{amount(len(done['again']), 'run goes', 'runs go')} on when `ftassets up` runs again")
     if done["lost"]:
         say(f"could not be queued again, start it in the UI: {', '.join(run[:8] for run in done['lost'])}")
+
+
+def _drain(home: Home, stop: list[int], say: Callable[[str], None]) -> None:
+    """Stop the gateway while the model servers still run that answer its requests; a second signal waits no longer."""
+    began, told = time.monotonic(), False
+    try:
+        call(home.processes, "stopProcess", "ftassets:gateway", False)
+        while len(stop) == 1 and call(home.processes, "getProcessInfo", "ftassets:gateway")["statename"] == "STOPPING":  # type: ignore[index]
+            if not told and time.monotonic() - began > 1.0:
+                say(f"requests under way: waiting up to {GATEWAY_SECONDS} s for their answers; Ctrl-C again waits no longer")
+                told = True
+            time.sleep(0.1)
+    except (OSError, Fault):  # it does not run
+        return
 
 
 class _Told:
@@ -518,7 +534,9 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _end(child: subprocess.Popen) -> None:
+def _end(child: subprocess.Popen, at_once: bool = False) -> None:
+    if at_once:  # the system ends what it started
+        child.kill()
     child.terminate()
     try:
         child.wait(STOP_SECONDS)

@@ -123,7 +123,7 @@ def test_a_candidate_whose_server_does_not_come_back_is_rolled_back(serving_a: R
     time.sleep(1.2)
     assert serving_a.serving.state("support").candidate == candidate, "its patience is not over"
     serving_a.clock.now += 0.2
-    while serving_a.serving.state("support").candidate:
+    while next(iter(serving_a.serving.newest("support", 1))).action != "rollback":  # in effect before it is written
         assert time.monotonic() < until
         time.sleep(0.02)
     [last] = serving_a.serving.newest("support", 1)

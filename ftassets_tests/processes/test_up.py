@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -83,16 +84,17 @@ def clean(home) -> Iterator[Home]:
     assert not tree(home)
 
 
-def tiny_release(home: Home, max_tokens: int = 8) -> str:
-    """A released version with the weights of a real, tiny model."""
-    staging = home.root / f"staging-{max_tokens}"
+def tiny_release(home: Home, name: str = "first") -> str:
+    """A released version with the weights of a real, tiny model; those of two names are two versions."""
+    staging = home.root / f"staging-{name}"
     make_tiny_model(staging / "merged")
+    (staging / "name.txt").write_text(name)
     manifest = VersionManifest(
         kind="base",
         base_model="tiny",
         files=file_digests(staging),
         tokenizer_digest="0" * 64,
-        generation={"temperature": 0.0, "max_tokens": max_tokens},
+        generation={"temperature": 0.0, "max_tokens": 8},
     )
     digest = publish(artifacts(home), staging, manifest)
     attest(home, "support", digest)
@@ -189,7 +191,7 @@ def test_production_answers_for_a_canary_whose_engine_is_killed_and_while_its_lo
     described["attributes"]["rollout"] = {"server_patience": "45s"}
     file.write_text(yaml.safe_dump(described))
     up(home, ports, code=None, loops=loops, foreground=False)
-    production, candidate, serving = tiny_release(home, 8), tiny_release(home, 9), GatewayServing(home)
+    production, candidate, serving = tiny_release(home), tiny_release(home, "second"), GatewayServing(home)
     serving.start("support", production, 100, 60, "test", "first")
     serving.start("support", candidate, 50, 600, "test", "canary")
     client = httpx.Client(base_url=f"http://127.0.0.1:{ports.gateway}", timeout=60, trust_env=False)
@@ -207,7 +209,7 @@ def test_production_answers_for_a_canary_whose_engine_is_killed_and_while_its_lo
     weights = home.versions / candidate / "merged" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     engine(candidate).kill()
-    wait_until(lambda: serving.state("support").candidate is None, 90)
+    wait_until(lambda: [each.action for each in serving.newest("support", 1)] == ["rollback"], 90)
     [last] = serving.newest("support", 1)
     assert (last.action, last.by, serving.state("support").rejected) == ("rollback", "gateway", (candidate,))
     assert re.match("the candidate's model server has not answered for 45 s while production's does: .*was changed", last.reason)
@@ -282,6 +284,30 @@ def test_signal_ends_every_process(clean, loops, number):
     psutil.wait_procs([psutil.Process(found.pid)], timeout=30)
     assert not tree(clean)
     assert running(clean) is None
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_stop_waits_for_answers_under_way_and_says_so_and_a_second_signal_does_not_wait(clean, loops, signals):
+    ports = free_ports()
+    up(clean, ports, code=None, loops=loops, foreground=False)
+    process, log = psutil.Process(running(clean).pid), clean.processes / "logs" / "up.log"
+    body = b'{"model": "nonesuch", "messages": [{"role": "user", "content": "hello"}]}'
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", ports.gateway), timeout=20) as client:
+        client.sendall(head.encode() + body[:10])
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "requests under way: waiting up to 28 s for their answers; Ctrl-C again waits no longer" in log.read_text(), 10)
+        time.sleep(1)
+        assert process.is_running()
+        if signals == 1:
+            client.sendall(body[10:])
+            assert client.recv(9999).startswith(b"HTTP/1.1 404 ")
+        else:
+            process.send_signal(signal.SIGTERM)
+        gone, _ = psutil.wait_procs([process], timeout=10)
+    assert gone
+    assert not tree(clean)
 
 
 PROJECT = """
