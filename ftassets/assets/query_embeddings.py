@@ -136,7 +136,7 @@ class _Sample:
     def fit(self, added: int) -> None:
         """Thin the vectors out if they are too many now."""
         self._points += added
-        share = share_for(self._share, self._points, self._loop.retrain_on.drift.vectors)
+        share = share_for(self._share, self._points, self._loop.traffic.vectors)
         if self._store.bounded and share < self._share:
             self._store.thin(self._loop.name, self._space, share)
             self._share, self._points = share, self._store.count(self._loop.name, self._space)

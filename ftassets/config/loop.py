@@ -395,12 +395,6 @@ class Drift(Strict):
     )
     window: Seconds = Field(timedelta(hours=24).total_seconds(), description="Length of the window of traffic that a report compares.")
     sample: int = Field(500, ge=20, description="Queries of the window that are compared, drawn at random.")
-    vectors: int = Field(
-        20_000,
-        ge=1000,
-        description="Vectors of queries that the embedded store keeps at most. With more requests in the time that is read back, a "
-        "uniform sample of them has vectors. A Qdrant server keeps all.",
-    )
     min_sample: int = Field(100, ge=10, description="Queries below which the verdict is NOT ENOUGH DATA. At most sample.")
     max_false_alarms: str = Field(
         "1/quarter",
@@ -635,7 +629,7 @@ class Monitors(Strict):
 
 
 class TrafficSettings(Strict):
-    """How long the loop's requests stay in the traffic log. Without keep and max_gb everything stays."""
+    """How long the loop's requests stay in the traffic log, and how many have vectors. Without keep and max_gb all requests stay."""
 
     keep: Seconds | None = Field(
         None,
@@ -653,6 +647,12 @@ class TrafficSettings(Strict):
         None,
         description="Folder that gets a Parquet copy of each day before it is deleted, relative to the loop file. "
         "Default: traffic_export in the home.",
+    )
+    vectors: int = Field(
+        20_000,
+        ge=1000,
+        description="Vectors of queries that the embedded store keeps at most. With more requests in the time that is read back, a "
+        "uniform sample of them has vectors. A Qdrant server keeps all.",
     )
 
     @property

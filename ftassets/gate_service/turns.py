@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.errors import FtassetsError
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
+from ftassets.wording import amount
 from ftassets.workers.process import last_words, write_job
 
 LIMIT = 600.0  # seconds a request may take, its wait included
@@ -42,7 +43,7 @@ class OutOfTime(FtassetsError):
 class Turns:
     """Evaluates one after the other, in the order they came; requests for the same share one evaluation.
 
-    One that nobody waits for any more is taken out of the queue, or ended.
+    One without a caller left is taken out of the queue, or ended.
     """
 
     def __init__(self, run: Run, limit: float = LIMIT, waiting: int = WAITING, callers: int = CALLERS) -> None:
@@ -58,7 +59,7 @@ class Turns:
             number = len(self._evaluations)
             raise QueueFull(f"{number} evaluations are under way or waiting, and one runs at a time: try again in some minutes")
         if sum(each.callers for each in self._evaluations.values()) >= self._most_callers:
-            raise QueueFull(f"{self._most_callers} requests wait for an answer: try again in some minutes")
+            raise QueueFull(f"{amount(self._most_callers, 'request waits', 'requests wait')} for an answer: try again in some minutes")
         if found is None:
             found = self._evaluations[same] = _Evaluation()
             found.task = asyncio.create_task(self._in_turn(found, job))
@@ -72,7 +73,7 @@ class Turns:
             if not found.begun:
                 what, advice = "its turn did not come", "ask again later"
             elif found.callers > 1:
-                what, advice = "there is no answer yet", "others wait for the same evaluation, which goes on: ask again"
+                what, advice = "there is no answer yet", "others wait for the same evaluation, which continues: ask again"
             else:
                 what, advice = "the evaluation was ended", "the answers it had finished are kept: ask again"
             raise OutOfTime(f"{what} after {self._limit:.0f} s; {advice}") from error

@@ -110,7 +110,7 @@ def test_the_loop_chooses_the_embedder_and_new_queries_alone_are_embedded(world:
 
 
 def test_more_requests_than_the_store_is_for_have_a_uniform_sample_of_vectors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.loop = loop_config("support", retrain_on={"drift": {"vectors": 1000}})
+    world.loop = loop_config("support", traffic={"vectors": 1000})
     monkeypatch.setattr(query_embeddings, "PAGE", 300)
     first = world.answered(*(20 * DAY - n for n in range(1150)), arrived=300)
     embedder = CountingEmbedder()

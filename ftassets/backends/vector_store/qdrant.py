@@ -1,7 +1,7 @@
 """Query vectors in Qdrant: in qdrant-client's local mode, in folders that are opened under a file lock for one call; or on a server.
 
 The client of the local mode reads a whole collection when it opens it, so a loop keeps a sample of its vectors there
-(`retrain_on.drift.vectors`). For all of them run a server (1.16 or later: the embedder's id is kept as metadata of the collection).
+(`traffic.vectors`). For all of them run a server (1.16 or later: the embedder's id is kept as metadata of the collection).
 """
 
 import hashlib

@@ -35,7 +35,7 @@ def notes(loop: LoopConfig, store: VectorStore | None) -> list[str]:
     if len(there) > 1:
         return [*found, _in_progress(loop.name, there)]
     if store and there and (share := store.share(loop.name, there[0])) < 1:
-        most = f"at most {loop.retrain_on.drift.vectors:,} are kept (retrain_on.drift.vectors); a Qdrant server keeps all"
+        most = f"at most {loop.traffic.vectors:,} are kept (traffic.vectors); a Qdrant server keeps all"
         found.append(f"vectors: {in_words(share)}; {most}")
     return found
 
@@ -55,7 +55,7 @@ def tried(loop: LoopConfig, store: VectorStore | None) -> str:
     if len(there) > 1:
         return f"{said}; {_in_progress(loop.name, there)}"
     if store and there and (share := store.share(loop.name, there[0])) < 1:
-        said += f"; {in_words(share)}, at most {loop.retrain_on.drift.vectors:,} (retrain_on.drift.vectors)"
+        said += f"; {in_words(share)}, at most {loop.traffic.vectors:,} (traffic.vectors)"
     if there and there != [newest_generation(vector_space(model.id, loop.dataset.context), there)]:
         return f"{said}; vectors are by {there[0]}: the job {loop.name}__watch makes them and the drift reference again"
     return said
