@@ -183,12 +183,15 @@ def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list
 
 def _leaks(preferences: Sequence[_Preference], golden: Iterable[Example], loop: "LoopConfig") -> Mapping[int, str]:
     """Positions of the preferences that give a golden row away, by the rule of curation, each with the reason."""
-    rows = [  # not validated: an answer without the task's form is told later
-        Example.model_construct(id=str(place), messages=found.asked.messages, tools=found.asked.tools, completion=found.chosen)
-        for place, found in enumerate(preferences)
-    ]
-    pool = Pool(rows, list(range(len(rows))), golden=[in_context(row, loop) for row in golden])
-    return drop_contaminated(pool, loop).dropped
+    known = [in_context(row, loop) for row in golden]
+    leaks: dict[int, str] = {}
+    for side in ([found.chosen for found in preferences], [found.rejected.answer for found in preferences]):
+        rows = [  # not validated: an answer without the task's form is told later
+            Example.model_construct(id=str(place), messages=found.asked.messages, tools=found.asked.tools, completion=answer)
+            for place, (found, answer) in enumerate(zip(preferences, side, strict=True))
+        ]
+        leaks = dict(drop_contaminated(Pool(rows, list(range(len(rows))), golden=known), loop).dropped) | leaks
+    return leaks
 
 
 def _unfit(chosen: str, rejected: Exchange, key: tuple[str, str, str], seen: Collection[Any], form: AnswerForm) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
 from ftassets.domain.dataset.curation.step import COPIES, Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import rank, ranked, request_digest
+from ftassets.domain.dataset.curation.text import rank, ranked
 from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     by_request: dict[bytes, list[int]] = defaultdict(list)
     doubted = {i for i, step in pool.dropped.items() if step == "label_disagreement" and pool.rows[i].user not in distrusted}
     for i in [*pool.index, *copies, *doubted]:
-        by_request[request_digest(pool.rows[i])].append(i)
+        by_request[pool.request_digest(i)].append(i)
     present = set(pool.index)
     several = [members for members in by_request.values() if len(members) > 1 and not present.isdisjoint(members)]
     texts = "classes" in loop.task.form.lacks

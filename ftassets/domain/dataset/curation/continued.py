@@ -18,17 +18,21 @@ def continued(rows: Sequence[Example]) -> list[tuple[int, int]]:
     first row that asks it, and so are the rows that ask the same. System messages do not count: many hold the time of the request.
     """
     later: dict[bytes, list[int]] = {}  # an opening -> rows that continue it
+    asked = [b""] * len(rows)  # of rows with earlier turns what all of their messages are known by
     for place, row in enumerate(rows):
         if len(row.messages) > 1:
-            for digest in _chain(row.turns)[:-1]:
+            *openings, asked[place] = _chain(row.turns)
+            for digest in openings:
                 later.setdefault(digest, []).append(place)
     linked: list[tuple[int, int]] = []
     first: dict[bytes, int] = {}
     for place, row in enumerate(rows) if later else ():
-        opening = row.turns
-        if sum(len((message.content or "").split()) for message in opening) < LEAST and _words(opening) < LEAST:
-            opening = (*opening, Message(role="assistant", content=row.completion))
-        if (digest := _chain(opening)[-1]) in later:
+        digest = asked[place] or _chain(row.turns)[-1]
+        if digest not in later:
+            continue
+        if _is_short(row.turns):
+            digest = _chain((*row.turns, Message(role="assistant", content=row.completion)))[-1]
+        if digest in later:
             if (known := first.setdefault(digest, place)) == place:
                 linked += [(place, other) for other in later[digest]]
             else:
@@ -43,34 +47,34 @@ def taught_earlier(rows: Sequence[Example], golden: Sequence[Example], form: Ans
     """
     wanted: dict[str, list[tuple[list[str], int]]] = {}
     for place, row in enumerate(golden):
-        asked = [*_elements(row.turns, form), _element("assistant", answer_key(row.completion, form))]
+        asked = [*(_element(message, form) for message in row.turns), _said("assistant", answer_key(row.completion, form))]
         wanted.setdefault(asked[0], []).append((asked, place))
+    begin = {element.partition(":")[0] for element in wanted}
     found: dict[int, int] = {}
-    for position, row in enumerate(rows):
+    for position, row in enumerate(rows) if wanted else ():
         if len(row.messages) > 2:
-            elements = _elements(row.turns[: -len(row.last_turn)], form)
-            for start, element in enumerate(elements):
-                for asked, place in wanted.get(element, ()):
-                    if elements[start : start + len(asked)] == asked:
+            earlier = row.turns[: -len(row.last_turn)]
+            for start, message in enumerate(earlier):
+                for asked, place in wanted.get(_element(message, form), ()) if message.role in begin else ():
+                    if asked == [_element(each, form) for each in earlier[start : start + len(asked)]]:
                         found.setdefault(position, place)
     return found
 
 
-def _elements(messages: Conversation, form: AnswerForm) -> list[str]:
-    return [
-        _element(
-            message.role, answer_key(message.content, form) if message.role == "assistant" and message.content else message_text(message)
-        )
-        for message in messages
-    ]
+def _element(message: Message, form: AnswerForm) -> str:
+    answer = message.role == "assistant" and message.content
+    return _said(message.role, answer_key(message.content or "", form) if answer else message_text(message))
 
 
-def _words(messages: Conversation) -> float:
-    """Words of the texts; in scripts without spaces as many as their letters make."""
-    return sum(sum(size_of(words_of(message.content))) / 10 for message in messages if message.content and not message.content.isascii())
+def _is_short(messages: Conversation) -> bool:
+    """Whether the texts have less than three words; in scripts without spaces as many as their letters make."""
+    if sum(len((message.content or "").split()) for message in messages) >= LEAST:
+        return False
+    spaceless = (message.content for message in messages if message.content and not message.content.isascii())
+    return sum(sum(size_of(words_of(text))) / 10 for text in spaceless) < LEAST
 
 
-def _element(role: str, text: str) -> str:
+def _said(role: str, text: str) -> str:
     return f"{role}: {' '.join(words_of(text))}"
 
 

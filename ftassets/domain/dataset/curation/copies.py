@@ -2,7 +2,7 @@
 
 Three parts of a request are compared, each on its own, so that a long one does not hide that a short one differs: the last message
 (the user's, or a tool's result), the messages before it, and the frame (system message and tools). Parts are near when they are
-equal once normalised, or when the Jaccard index of their character 5-grams reaches a limit.
+equal once `bare`, or when the Jaccard index of their character 5-grams reaches a limit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.curation.near_pairs import GRAM, Filter, Fingerprints, fingerprints, near_groups, near_pairs
-from ftassets.domain.dataset.curation.text import normalised, said, tools_key
+from ftassets.domain.dataset.curation.text import bare, said, tools_key
 
 _FRAME, _EARLIER = 0, 1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -112,7 +112,7 @@ def requests(rows: Sequence[Asked]) -> Requests:
 
 
 def parts_of(asked: Asked) -> tuple[str, str, str]:
-    """Frame, earlier messages and last message, once normalised."""
+    """Frame, earlier messages and last message, once `bare`."""
     if len(asked.messages) == 1 and asked.tools is None:
         return "", "", _padded(asked.messages[0].content or "")
     own = asked.messages[0].role == "system"
@@ -121,6 +121,6 @@ def parts_of(asked: Asked) -> tuple[str, str, str]:
 
 
 def _padded(text: str) -> str:
-    """The text once normalised; a short one gets a 5-gram, so that "yes" is near "yes"."""
-    text = normalised(text)
+    """The text once `bare`; a short one gets a 5-gram, so that "yes" is near "yes"."""
+    text = bare(text)
     return text.rjust(GRAM) if text else text

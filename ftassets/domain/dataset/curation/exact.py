@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import answer_keys, precedence, request_digest
+from ftassets.domain.dataset.curation.text import answer_keys, precedence
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -15,7 +15,7 @@ def drop_exact(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     first: dict[tuple[bytes, int], int] = {}
     copies = {}
     for _, _, i in sorted([(*precedence(pool.rows[i]), i) for i in pool.index]):
-        kept = first.setdefault((request_digest(pool.rows[i]), answers[i]), i)
+        kept = first.setdefault((pool.request_digest(i), answers[i]), i)
         if kept != i:
             copies[i] = kept
     return StepOutcome({i: f"same request as {pool.rows[kept].id}" for i, kept in copies.items()}, copies=copies)

@@ -146,7 +146,7 @@ def curate(
         raise ValueError(f"{len(tokens)} token counts for {amount(len(rows), 'row')}: count each row once")
     gone: dict[int, str] = {}
     copies: dict[int, int] = {}
-    known = [in_context(row, loop) for row in golden]
+    known = _as_rows(golden, loop, names)
     pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone, copies, control_tokens)
     hide = functools.partial(scrubbed_text, names=names) if "pii" not in loop.dataset.skip else str
     dropped = [replace(line, where=f"schema:{line.where}", reason=hide(line.reason), content=hide(line.content)) for line in rejected]
@@ -185,6 +185,15 @@ def curate(
     splits = {name: sorted((pool.rows[i] for i in members), key=lambda row: row.id) for name, members in results["split"].items()}
     conflicting = results.get("conflicts") or []
     return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {}, renamed, conflicting, dropped_at)
+
+
+def _as_rows(golden: Sequence[Example], loop: "LoopConfig", names: Finder | None) -> list[Example]:
+    """The golden rows with the context and without the personal data of rows, so that a copy among these is one still."""
+    known = Pool([in_context(row, loop) for row in golden], list(range(len(golden))))
+    if "pii" not in loop.dataset.skip:
+        for i, row in scrub(known, loop, names).changed.items():
+            known.rows[i] = row.model_copy(update={"id": known.rows[i].id})
+    return known.rows
 
 
 def conflicts(rows: Sequence[Example], loop: "LoopConfig") -> list[Conflict]:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
@@ -63,11 +63,10 @@ def request_fault(text: str) -> str | None:
     chars = "".join(words)
     if len(chars) >= _FEW_CHARS:
         frame = _FRAME if _NAME.search(text) else frozenset()
+        char = _middle(chars)
+        count = chars.count(char)
         # digits are left out: 1000000 is mostly zeros and still a number
-        char, count = max(
-            ((char, chars.count(char)) for char in set(chars) - frame if not char.isdigit()), key=lambda item: item[1], default=("", 0)
-        )
-        if count > MAX_SHARE * len(chars):
+        if count > MAX_SHARE * len(chars) and char not in frame and not char.isdigit():
             return f"{count / len(chars):.0%} of the request's characters are {char!r}, more than {MAX_SHARE:.0%}"
         if frame and not chars.isalpha():
             chars = "".join(char for char in chars if char not in frame and not char.isdigit())
@@ -75,10 +74,17 @@ def request_fault(text: str) -> str | None:
         if letters < MIN_LETTERS * len(chars):
             return f"{letters / len(chars):.0%} of the request's characters are letters, fewer than {MIN_LETTERS:.0%}"
     if len(words) >= _FEW_WORDS:
-        word, count = Counter(map(str.lower, words)).most_common(1)[0]
+        words = [word.lower() for word in words]
+        word = _middle(words)
+        count = words.count(word)
         if count > MAX_SHARE * len(words) and any(map(_is_letter, word)):
             return f"one word is {count} of the request's {len(words)} words, more than {MAX_SHARE:.0%}"
     return None
+
+
+def _middle(items: Sequence[str]) -> str:
+    """What more than half of the items are, if anything is: it is in the middle of them once they are sorted."""
+    return sorted(items)[len(items) // 2]
 
 
 def answer_fault(text: str) -> str | None:

@@ -22,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 
 def splits_of(rows: Iterable[tuple[str, Example]]) -> dict[str, str]:
     """The splits of a dataset's rows as `Pool.previous` has them: by id, and by request, which stays when the answer changes."""
-    return {key: sys.intern(split) for split, row in rows for key in _keys(row)}
+    return {key: sys.intern(split) for split, row in rows for key in _keys(row.id, request_digest(row))}
 
 
 def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:
@@ -39,11 +39,12 @@ def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     new = []
     for group in groups:
         whole = [each for i in group for each in (i, *standing.get(i, ()))]
-        kept = {pool.previous[key] for i in whole for key in _keys(pool.rows[i]) if key in pool.previous} if pool.previous else set()
+        keys = (key for i in whole for key in _keys(pool.rows[i].id, pool.request_digest(i))) if pool.previous else ()
+        kept = {pool.previous[key] for key in keys if key in pool.previous}
         if kept:  # a new row may link rows of two splits: what a model was trained on must not become what it is tested on
             splits[min(kept, key=SPLITS.index)].extend(group)
         else:
-            new.append((-len(whole), _hash(min(request_digest(pool.rows[i]) for i in whole)), group))
+            new.append((-len(whole), _hash(min(map(pool.request_digest, whole))), group))
     lacking = [share * len(pool.index) - len(splits[name]) for name, share in zip(SPLITS, loop.dataset.split, strict=True)]
     for _, _, group in sorted(new, key=itemgetter(0, 1)):  # largest first; a hash breaks ties
         most = lacking.index(max(lacking))
@@ -56,8 +57,8 @@ def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     return StepOutcome(counts=counts, result=splits)
 
 
-def _keys(row: Example) -> tuple[str, str]:
-    return row.id, f"request {request_digest(row).hex()}"
+def _keys(name: str, digest: bytes) -> tuple[str, str]:
+    return name, f"request {digest.hex()}"
 
 
 def _standing_for(pool: Pool) -> dict[int, list[int]]:

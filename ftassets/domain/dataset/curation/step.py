@@ -9,6 +9,7 @@ import numpy as np
 from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation.copies import Requests, requests
 from ftassets.domain.dataset.curation.neighbours import EXACT, Neighbours, cells_of
+from ftassets.domain.dataset.curation.text import request_digest
 from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ class Pool:
     _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
     _read: np.ndarray | None = field(default=None, init=False, repr=False)
     _cells: np.ndarray | None = field(default=None, init=False, repr=False)
+    _digests: tuple[list[Example | None], list[bytes]] | None = field(default=None, init=False, repr=False)
+
+    def request_digest(self, position: int) -> bytes:
+        """`request_digest` of a row, worked out once until the row changes."""
+        if self._digests is None:
+            self._digests = [None] * len(self.rows), [b""] * len(self.rows)
+        (known, digests), row = self._digests, self.rows[position]
+        if known[position] is not row:
+            known[position], digests[position] = row, request_digest(row)
+        return digests[position]
 
     def voice(self, position: int) -> str:
         """Whose voice a row is: that of its user, else its own. Where most feedback has a user, all that has none is one voice, since one

@@ -2,12 +2,14 @@
 
 import functools
 import hashlib
+import html
 import re
 import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -21,12 +23,77 @@ RANKS = ("label", "correction", "seed", "thumbs_up", "synthetic")  # whose answe
 # which of two copies stays: what the loop's owners wrote, so that feedback that is doubted later takes none of it away
 _COPIES = ("label", "seed", "correction", "thumbs_up", "synthetic")
 _WORD = re.compile(r"\w+")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff]"
+)
 # A word is 1.7 letters in Chinese and Japanese, and 3.3 without marks in Thai, Lao, Myanmar and Khmer.
 _SPACELESS = re.compile(f"([{CJK}])|[{SOUTH_EAST_ASIAN}]")
 _SPECIAL = re.compile(f"[{CJK}{SOUTH_EAST_ASIAN}{MARKS}]")
 _LETTER_OR_WORD = re.compile(f"[{CJK}{SOUTH_EAST_ASIAN}][{MARKS}]*|(?:[^\\W{CJK}{SOUTH_EAST_ASIAN}]|[{MARKS}])+")
 _OTHER_MEANING = {"<super>", "<sub>", "<fraction>", "<circle>", "<square>"}  # 10\u00b2 is not 102, \u00bd is not 12
+
+_DEPTH = 4  # JSON in JSON in JSON: escapes are undone so many times
+_ESCAPES = re.compile(r"[\\&%]")
+_ESCAPE = re.compile(r"\\(?:u\{?(?P<code>[0-9A-Fa-f]{4,5})\}?|x(?P<byte>[0-9A-Fa-f]{2})|(?P<char>.))", re.DOTALL)
+_SPACES = frozenset("nrtbf")  # escapes of white space
+# letters are the same letter with and without them: accents, vowel marks of Hebrew, Arabic and Syriac, and the line that stretches a word
+_LEFT_OUT = (
+    (0x300, 0x36F), (0x591, 0x5C7), (0x610, 0x61A), (0x640, 0x640), (0x64B, 0x65F), (0x670, 0x670), (0x6D6, 0x6ED), (0x711, 0x711),
+    (0x730, 0x74A), (0x8CA, 0x8FF), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF),
+)  # fmt: skip
+_SAME_AS = {"ß": "ss", "ς": "σ", "ı": "i", "_": " ", **dict.fromkeys("ʹʻʼʽˈꞌ", "'")}
+
+
+class _Bare(dict[int, int | str | None]):
+    """For `str.translate`: what a letter is compared as, None if it is left out; worked out when it is first met."""
+
+    def __missing__(self, code: int) -> int | str | None:
+        char = chr(code)
+        if any(first <= code <= last for first, last in _LEFT_OUT) and unicodedata.category(char) in ("Mn", "Lm"):
+            self[code] = None
+        else:
+            self[code] = str(unicodedata.decimal(char)) if unicodedata.category(char) == "Nd" else _SAME_AS.get(char, code)
+        return self[code]
+
+
+_BARE = _Bare()
+
+
+def bare(text: str, apart: bool = False) -> str:
+    """Text as near copies and golden questions are looked for: `normalised`, whatever it is wrapped in.
+
+    The escapes of JSON, HTML and URLs are undone, letters have no accents and vowel marks, digits are ASCII's, and underscores are spaces.
+    With `apart` so are zero-width spaces, which else are left out.
+    """
+    if _ESCAPES.search(text):
+        text = _unescaped(text)
+    if apart:
+        text = text.replace("\u200b", " ")
+    if text.isascii():
+        return normalised(text.replace("_", " "))
+    return normalised(unicodedata.normalize("NFC", unicodedata.normalize("NFD", _folded(text).lower()).translate(_BARE)))
+
+
+def _unescaped(text: str) -> str:
+    for _ in range(_DEPTH):
+        before = text
+        if "\\" in text:
+            # an escape may stand for half of a character
+            text = _ESCAPE.sub(_escaped, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if "&" in text:
+            text = html.unescape(text)
+        if "%" in text:
+            text = unquote(text)
+        if text == before:
+            break
+    return text
+
+
+def _escaped(escape: re.Match[str]) -> str:
+    if code := escape["code"] or escape["byte"]:
+        return chr(int(code, 16))
+    return " " if escape["char"] in _SPACES else escape["char"]
 
 
 def normalised(text: str) -> str:
@@ -67,12 +134,12 @@ def _lines(text: str) -> str:
     return written.lstrip(" ")
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text once normalised, without punctuation; a text without words as it is.
+def words_of(text: str, apart: bool = False) -> list[str]:
+    """The words of a text once `bare`, without punctuation; a text without words as it is.
 
     Where scripts have no spaces each letter is given, with its marks: `size_of` says how many words they are.
     """
-    text = normalised(text)
+    text = bare(text, apart)
     if text.isascii() or not _SPECIAL.search(text):
         return _WORD.findall(text) or [text]
     return _LETTER_OR_WORD.findall(text) or [text]
