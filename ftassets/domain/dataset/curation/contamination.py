@@ -36,7 +36,7 @@ def drop_contaminated(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     Last messages are compared, where the messages before them are near too (`copies`), or where the golden row has none before it and
     three words or more: then the row's last message alone may give it away. A golden question that is all that its user asks, of three
     words or more, may stand in no other text of a row either: earlier messages, calls and their results, the answer, and a system message
-    or tools of few rows. What `FRAMES` rows and more have in common is the client's, and the count says so. Near ones count
+    or tools of few rows. What `FRAMES` rows and more have in common is the client's and is counted only. Near ones count
     where the answer is the same too; the comparison is left out with the step `near`. Meaning is a cosine of at least
     `dataset.near_duplicate`, where there are vectors. Texts are compared `bare`.
     """
