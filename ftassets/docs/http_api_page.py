@@ -20,7 +20,7 @@ itself at `/openapi.json`: do not edit it.
 
 | service | address by default | for | protected by |
 |---|---|---|---|
-| gateway, public | `http://127.0.0.1:8100` | clients of the model, Prometheus | nothing: put your own proxy in front |
+| gateway, public | `http://127.0.0.1:8100` | clients of the model, Prometheus | API keys, once there are clients (`ftassets clients add`) |
 | gateway, admin | `http://127.0.0.1:8101`, loopback only | runs, sensors, command line | the token in the home's `keys/admin.token` |
 | gate service | `http://127.0.0.1:8080` | pipelines outside Dagster | the key in `FTASSETS_GATE_KEY` |
 
@@ -65,7 +65,7 @@ def documents() -> dict[str, dict[str, Any]]:
     """OpenAPI document of each service."""
     part: Any = _Anything()
     return {
-        "Gateway, public": public_document(public_app(part, part, part, part, part).routes),
+        "Gateway, public": public_document(public_app(part, part, part, part, part, part).routes),
         "Gateway, admin": admin_document(admin_app(part, part, "").app.routes),
         "Gate service": gate_document(),
     }

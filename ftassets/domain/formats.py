@@ -278,6 +278,8 @@ _ALL = (
         "`gateway/LOOP.state.json`", _FIELD, "gateway", "gateway, gate service", 2, {1: _state_2}),
     Kind("journal_entry", "an entry of the gateway's journal",
         "a line of `gateway/journal.jsonl`", _FIELD, "gateway", "gateway; through it assets, sensors, CLI", 2, {1: _state_2}),
+    Kind("client_keys", "the API keys of the gateway's clients, as hashes",
+        "`gateway/clients.json`", _FIELD, "`ftassets clients`", "gateway, CLI"),
     _report("eval", "an eval report", "gates, release, live reports, CLI", 4,
         {1: _eval_report_2, 2: _eval_report_3, 3: _eval_report_4}),
     _report("drift", "a drift report", "asset behaviour_report, people"),

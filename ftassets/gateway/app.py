@@ -1,5 +1,7 @@
 """The public side of the gateway."""
 
+from collections.abc import Awaitable, Callable
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,15 +14,19 @@ from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.feedback import tags_text
 from ftassets.errors import StateDamaged
 from ftassets.gateway.chat import Chat
+from ftassets.gateway.clients import Clients, client_of, not_for_client
 from ftassets.gateway.feedback import FeedbackRequest
 from ftassets.gateway.openapi import show_public
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read_body
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
+from ftassets.gateway.relay import Relay
 from ftassets.gateway.router import Router
 
+Endpoint = Callable[[Request], Awaitable[Response | Relay]]
 
-def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat, clock) -> Starlette:
+
+def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat, clients: Clients, clock) -> Starlette:
     """Routes for clients: the OpenAI API as far as a chat needs it, feedback, health and metrics."""
 
     async def feedback(request: Request) -> Response:
@@ -34,16 +40,27 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         return JSONResponse({"id": said.id, "stored": True})
 
     async def models(request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [_model(loop, state) for loop, state in router.states().items()]})
+        client = client_of(request)
+        may = [(loop, state) for loop, state in router.states().items() if client is None or client.may_ask(loop)]
+        return JSONResponse({"object": "list", "data": [_model(loop, state) for loop, state in may]})
 
     async def model(request: Request) -> Response:
-        loop = request.path_params["model"]
+        loop, client = request.path_params["model"], client_of(request)
+        if client and not client.may_ask(loop):
+            raise not_for_client(client, loop)
         try:
             return JSONResponse(_model(loop, router.state(loop)))
         except UnknownLoop as error:
             raise Problem(404, str(error), "model_not_found") from error
         except StateDamaged as error:
             raise Problem(503, f"the state of loop {loop} cannot be read", "no_production_version", retry_after=5) from error
+
+    def for_clients(endpoint: Endpoint) -> Endpoint:
+        async def admitted(request: Request) -> Response | Relay:
+            request.state.client = clients.admit(request)
+            return await endpoint(request)
+
+        return admitted
 
     async def healthy(request: Request) -> Response:
         asked = request.query_params.get("loop")
@@ -73,10 +90,10 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
 
     app = Starlette(
         routes=[
-            Route("/v1/chat/completions", chat.complete, methods=["POST"], name="chat_completions"),
-            Route("/v1/feedback", feedback, methods=["POST"], name="feedback"),
-            Route("/v1/models", models, name="models"),
-            Route("/v1/models/{model}", model, name="model"),
+            Route("/v1/chat/completions", for_clients(chat.complete), methods=["POST"], name="chat_completions"),
+            Route("/v1/feedback", for_clients(feedback), methods=["POST"], name="feedback"),
+            Route("/v1/models", for_clients(models), name="models"),
+            Route("/v1/models/{model}", for_clients(model), name="model"),
             Route("/health", healthy, name="health"),
             Route("/livez", alive, name="livez"),
             Route("/readyz", ready, name="readyz"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftassets.backends.traffic_log.base import Exchange
+from ftassets.domain.clients import ClientKey
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.gateway.answer import Answer, tokens
 
@@ -24,6 +25,7 @@ class Call:
     began: float
     own_id: str | None = None  # the client's name of its request
     instead_of: str | None = None  # the candidate that production answers for
+    client: ClientKey | None = None  # whose key it had
     said: Answer = field(default_factory=Answer)
     first_token_ms: float | None = None
     tokens_in: int | None = None

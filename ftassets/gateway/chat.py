@@ -15,11 +15,13 @@ from starlette.responses import Response
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.chat import conversation, openai_messages
+from ftassets.domain.clients import ClientKey
 from ftassets.domain.traffic.exchange import hashed_user, keyed_user, stored_request
 from ftassets.gateway.call import Call
 from ftassets.gateway.chat_fields import check_names, treat
 from ftassets.gateway.chat_request import ChatRequest
 from ftassets.gateway.client_watch import ClientGone, ClientWatch, GatewayStops
+from ftassets.gateway.clients import Clients, client_of, not_for_client
 from ftassets.gateway.context import TOKEN_BYTES, Context
 from ftassets.gateway.idempotency import LONGEST_KEY, Answers, Claim, Kept
 from ftassets.gateway.model_hosts.base import MODEL_NAME
@@ -44,6 +46,7 @@ class _Asked:
     content: dict[str, Any]
     size: int  # bytes of the body
     name: str
+    client: ClientKey | None
     own_id: str | None
     at: float
     began: float
@@ -60,6 +63,7 @@ class Chat:
         session: aiohttp.ClientSession,
         context: Context,
         salt: str,
+        clients: Clients,
     ) -> None:
         self._router = router
         self._recorder = recorder
@@ -67,6 +71,7 @@ class Chat:
         self._session = session
         self._context = context
         self._salt = salt
+        self._clients = clients
         self._watches: set[ClientWatch] = set()
         self._answers = Answers()
 
@@ -77,14 +82,17 @@ class Chat:
         ask, content = parse(body, ChatRequest)
         check_names(content)
         name = (ask.user or "").strip() or request.headers.get("x-user", "").strip()
-        asked = _Asked(ask, content, len(body), name, _own_id(request), at, began)
+        client = client_of(request)
+        if client and not client.may_ask(ask.model):
+            raise not_for_client(client, ask.model)
+        asked = _Asked(ask, content, len(body), name, client, _own_id(request), at, began)
         if not (key := request.headers.get("idempotency-key")):
             return await self._answer(request, asked, None)
         if len(key) > LONGEST_KEY:
             raise Problem(400, f"the Idempotency-Key is longer than {LONGEST_KEY} characters", "invalid_request")
         try:
             async with ClientWatch(request.receive):
-                found = await self._answers.ask((ask.model, name, key), body)
+                found = await self._answers.ask((client.name if client else "", ask.model, name, key), body)
         except ClientGone as error:
             raise Problem(CLIENT_GONE, str(error), "client_gone") from error
         if isinstance(found, Kept):
@@ -128,6 +136,7 @@ class Chat:
             asked.began,
             asked.own_id,
             route.instead_of,
+            asked.client,
         )
         if unavailable:
             raise await self._failed(call, unavailable)
@@ -251,6 +260,7 @@ class Chat:
             self._metrics.unrecorded(exchange)
             raise Problem(503, str(error), "not_recorded", retry_after=5, headers={"x-request-id": exchange.id}) from error
         self._metrics.observe(exchange)
+        self._clients.spent(call.client, (call.tokens_in or 0) + (call.tokens_out or 0))
 
 
 def _own_id(request: Request) -> str | None:

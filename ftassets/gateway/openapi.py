@@ -25,6 +25,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_parameter": (400, "The loop's model server cannot do what a field asks for. `param` names it."),
     "unsupported_value": (400, "The loop's model server takes one value of a field only, the version's own. `param` names it."),
     "context_length_exceeded": (400, "The conversation has more tokens than the model takes."),
+    "invalid_api_key": (401, "The gateway has clients with API keys, and the request has none of them: `Authorization: Bearer KEY`."),
     "no_token": (401, "The admin API needs `Authorization: Bearer` with the content of `keys/admin.token` in the home."),
     "origin_refused": (403, "A web page asked. Its own server may, with the page's users as `user`."),
     "model_not_found": (404, "No loop has the name in `model`."),
@@ -42,12 +43,14 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid_request": (422, "A field is missing or out of range. The message names it."),
     "idempotency_key_reused": (422, "The Idempotency-Key was used for another request within ten minutes."),
     "too_many_requests": (429, "500 requests are being answered. `Retry-After` says when to try again."),
+    "rate_limited": (429, "The client has used its requests or tokens of a minute. `Retry-After` says when to try again."),
     "headers_too_large": (431, "The headers have more than 65,536 bytes."),
     "client_gone": (499, "The client closed its connection before it had the answer. The traffic log has the status."),
     "refused_by_engine": (400, "The model server refused the request. The status is the model server's own, 400 to 499."),
     "internal_error": (500, "The gateway failed. Its log has the details."),
     "engine_error": (502, "The model server answered with an error, or broke off."),
     "engine_unreachable": (502, "The model server could not be reached."),
+    "keys_unreadable": (503, "The keys of the clients cannot be read, so every request is refused."),
     "too_many_connections": (503, "All connections are busy. `Retry-After` says when to try again."),
     "no_production_version": (503, "The loop has no version in production yet, or its state cannot be read."),
     "version_unavailable": (503, "The version that should answer is starting, or its files are damaged."),
@@ -62,8 +65,9 @@ _EVERYWHERE = (  # of every path; the first four before there is a request
 )  # fmt: skip
 _ADMITTED = ("origin_refused", "wrong_host", "too_many_requests")  # of every public path
 ANYWHERE = (*_EVERYWHERE, *_ADMITTED)
+_CLIENT = ("invalid_api_key", "rate_limited", "keys_unreadable")  # of what clients with keys ask
 _CHAT = (
-    *_BODY, "idempotency_key_reused", "client_gone",
+    *_BODY, *_CLIENT, "idempotency_key_reused", "client_gone",
     "unknown_parameter", "unsupported_parameter", "unsupported_value",
     "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
     "no_production_version", "version_unavailable", "not_recorded", "gateway_stopping",
@@ -72,7 +76,8 @@ _LOOP = ("no_token", "unknown_loop", "state_damaged")
 _CHANGE = (*_BODY, *_LOOP, "not_possible")
 _ABOUT_PUBLIC = (
     "The part of OpenAI's API that a chat needs, and feedback on answers. `model` names a loop; the gateway chooses the version. "
-    "Requests with the same `user` (or header `X-User`) stay on the same version while weights do not change."
+    "Requests with the same `user` (or header `X-User`) stay on the same version while weights do not change. "
+    "Once there are clients (`ftassets clients add`), paths below `/v1` need `Authorization: Bearer KEY`."
 )
 _ABOUT_ADMIN = (
     "What runs and the command line use to move traffic. It listens on loopback only and needs the token of the home. "
@@ -230,16 +235,16 @@ PUBLIC: dict[str, Operation] = {
     ),
     "feedback": Operation(
         "Rate or correct an answer.",
-        (*_BODY, "unknown_answer", "not_recorded"),
+        (*_BODY, *_CLIENT, "unknown_answer", "not_recorded"),
         FeedbackRequest,
         FeedbackStored,
         notes="A correction is the whole answer as it should have been, as a string, also where answers are JSON. "
         "Several messages on one answer add up: the newest rating, correction, comment and tags count.",
     ),
-    "models": Operation("List the loops.", answer=ModelList),
+    "models": Operation("List the loops that the client may ask.", _CLIENT, answer=ModelList),
     "model": Operation(
         "One loop.",
-        ("model_not_found",),
+        (*_CLIENT, "model_not_found"),
         answer=ModelEntry,
         parameters=({"name": "model", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Name of the loop."},),
     ),

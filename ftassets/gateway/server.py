@@ -24,6 +24,7 @@ from ftassets.errors import FtassetsError
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
 from ftassets.gateway.chat import Chat
+from ftassets.gateway.clients import Clients
 from ftassets.gateway.connections import Limits, configured, raise_file_limit, tell_dead_peers
 from ftassets.gateway.context import Context
 from ftassets.gateway.entrance import Entrance, hosts_from_env
@@ -85,15 +86,17 @@ async def serve(
                 await router.open()
                 metrics = Metrics(control, loops)
                 context = only_one.enter_context(contextlib.closing(Context(artifacts, host.context)))
-                chat = Chat(router, recorder, metrics, session, context, home.user_secret())
-                front = Entrance(public_app(router, recorder, metrics, chat, clock), _hosts(public))
+                clients = Clients(control, clock)
+                await clients.read()
+                chat = Chat(router, recorder, metrics, session, context, home.user_secret(), clients)
+                front = Entrance(public_app(router, recorder, metrics, chat, clients, clock), _hosts(public))
                 for sock in (public, admin):
                     tell_dead_peers(sock, limits)
                 servers = [
                     _Server(configured(front, limits)),
                     _Server(configured(admin_app(router, recorder, admin_token(home)), _ADMIN_LIMITS)),
                 ]
-                background = [asyncio.create_task(fleet.run(router.wanted)), asyncio.create_task(router.run())]
+                background = [asyncio.create_task(each) for each in (fleet.run(router.wanted), router.run(), clients.run())]
                 listeners = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (public, admin), strict=True)]
                 tasks = [*background, *listeners]
                 while not all(server.started for server in servers):

@@ -26,6 +26,7 @@ from ftassets.backends.artifacts.external import publish_endpoint
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report, store_report
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
+from ftassets.backends.control.clients import change_clients
 from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.health import update_notices, write_decision, write_health
 from ftassets.backends.control.kept_loops import KeptFile
@@ -48,6 +49,7 @@ from ftassets.config.profiles import artifacts, control
 from ftassets.domain import retrain
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import question
+from ftassets.domain.clients import new_key
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.human_review import Given
 from ftassets.domain.evaluation.scoring import Score
@@ -225,6 +227,8 @@ def make_home(folder: Path) -> None:
     file = max(HERE.glob("v*/loop/**/defs.yaml"))  # as the newest release so far has it
     kept = KeptFile(path=Path("/srv/loops/support/defs.yaml"), text=file.read_text())
     control(home).write(f"kept_loops/{LOOP}.json", canonical_json(kept.document()))
+    key = new_key("web", "fta_sample", 1_764_400_000.0, [LOOP], 60.0, 6000.0).model_copy(update={"ends_at": 1_764_500_000.0})
+    change_clients(control(home), lambda keys: keys.added(key, 1_764_400_000.0))
     used = UsageEntry(
         id="run-1.adapter.0", loop=LOOP, run_id="run-1", node="adapter", for_release=True, at=1_764_400_000.0, until=1_764_400_600.0,
         ended="done", made="ab" * 32, usage=Usage(cpu_seconds=900.5, wall_seconds=600.0, tokens_trained=120_000),
