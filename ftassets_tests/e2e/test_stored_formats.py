@@ -39,6 +39,7 @@ from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report,
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import load_manifest, verify
 from ftassets.backends.control.alerts import read_sent
+from ftassets.backends.control.clients import KEY
 from ftassets.backends.control.error_budget import read_ledger
 from ftassets.backends.control.health import read_decision, read_health, read_notices
 from ftassets.backends.control.journal import Journal, StateDamaged, read_state
@@ -67,6 +68,7 @@ from ftassets.config.profiles import artifacts, control
 from ftassets.domain import retrain
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.chat import question
+from ftassets.domain.clients import ClientKeys
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.error_budget import Ledger
 from ftassets.domain.release.statement import read_statement
@@ -97,6 +99,10 @@ def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def home(sample: Path) -> Home:
+    """The machine's home, without its clients: requests of these tests have no key."""
+    clients = sample / "home" / KEY
+    if clients.exists():
+        clients.rename(sample / "clients.json")
     return Home(sample / "home")
 
 
@@ -287,6 +293,11 @@ def test_small_files_are_read(sample: Path, home: Home, loop: LoopConfig) -> Non
     assert [each.level for each in decisions] == ([0.05, 0.05] if sample.name == CURRENT else []), "earlier releases had no error budget"
     assert read_state(control(home), LOOP) == Journal(control(home)).state(LOOP)
     assert GatewayServing(home).public_url.startswith("http://127.0.0.1:")
+
+
+def test_keys_of_clients_are_read() -> None:
+    [key] = ClientKeys.parse((SAMPLES / CURRENT / "home" / KEY).read_bytes()).keys
+    assert (key.name, key.loops, key.requests_a_minute, key.tokens_a_minute) == ("web", (LOOP,), 60, 6000)
 
 
 def test_an_error_budget_of_the_first_format_is_the_one_of_today() -> None:
