@@ -14,8 +14,10 @@ CONFIGURATION = Path(__file__).parents[1] / "dagster.yaml"
 _WRITTEN = "# Written by `ftassets up` from the package. For settings of your own set DAGSTER_HOME to a folder with your dagster.yaml.\n"
 _OPEN = """
 import sys, dagster
+from dagster._core.run_coordinator import QueuedRunCoordinator
 try:
-    dagster.DagsterInstance.get().dispose()
+    with dagster.DagsterInstance.get() as instance:
+        print(isinstance(instance.run_coordinator, QueuedRunCoordinator))
 except Exception as error:
     sys.exit(" ".join(str(error).split())[:500])
 """
@@ -38,13 +40,14 @@ def dagster_home(home: Home) -> Path:
     return home.dagster_storage
 
 
-def make_storage(environment: Mapping[str, str]) -> None:
+def make_storage(environment: Mapping[str, str]) -> bool:
     """Have one process make Dagster's tables: several that start at once and find none damage the database, for Dagster has no lock there.
 
-    Raises ConfigurationError with Dagster's last words when its storage cannot be opened.
+    Returns whether Dagster has a queue for runs. Raises ConfigurationError with Dagster's last words when its storage cannot be opened.
     """
     command = [sys.executable, "-P", "-c", _OPEN]
     done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ConfigurationError(f"Dagster's storage cannot be opened: {said[-1]}. Check {environment['DAGSTER_HOME']}/dagster.yaml")
+    return done.stdout.split()[-1:] == ["True"]

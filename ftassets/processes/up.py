@@ -164,7 +164,12 @@ def _foreground(home: Home, ports: Ports, code: CodeLocation | None, loops: Path
         environment = _environment(home, ports, loops, code)
         if code:
             home.dagster_storage.mkdir(parents=True, exist_ok=True)
-            make_storage(environment)
+            if not make_storage(environment):
+                file = Path(environment["DAGSTER_HOME"], "dagster.yaml")
+                say(
+                    f"Dagster has no queue for runs: {file} names another run coordinator. A run under way when this stops counts as dead, "
+                    "and is tried again from its checkpoint; remove run_coordinator there to have runs continue"
+                )
         record(home, loops)
         _write_conf(home, ports, code, bind)
         me = Running(os.getpid(), psutil.Process().create_time(), ports)

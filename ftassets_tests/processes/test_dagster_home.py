@@ -41,10 +41,18 @@ def test_dagster_home_of_the_environment_counts(tmp_path: Path, monkeypatch: pyt
 
 def test_dagsters_tables_are_there_before_its_processes_start(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text(CONFIGURATION.read_text())
-    make_storage({**os.environ, "DAGSTER_HOME": str(tmp_path), "FTASSETS_DAGSTER_STORAGE": str(tmp_path / "storage")})
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path), "FTASSETS_DAGSTER_STORAGE": str(tmp_path / "storage")}
+    assert make_storage(environment), "runs that are handed back wait in the queue"
     for name in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
         with closing(sqlite3.connect(tmp_path / "storage" / name)) as database:
             assert len(database.execute("SELECT version_num FROM alembic_version").fetchall()) == 1, name
+
+
+def test_a_run_coordinator_without_a_queue_is_found(tmp_path: Path) -> None:
+    own = {"run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}}
+    settings = {name: value for name, value in yaml.safe_load(CONFIGURATION.read_text()).items() if name != "concurrency"}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings | own))
+    assert not make_storage({**os.environ, "DAGSTER_HOME": str(tmp_path), "FTASSETS_DAGSTER_STORAGE": str(tmp_path / "storage")})
 
 
 @pytest.mark.parametrize("kind", [InstigatorType.SENSOR, InstigatorType.SCHEDULE])

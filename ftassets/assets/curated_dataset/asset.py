@@ -30,6 +30,7 @@ from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.tokenizers import known_control_tokens, production_tokenizer
 from ftassets.assets.curated_dataset.checks import results, specs
 from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
+from ftassets.assets.curated_dataset.refused import forget_old
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
 from ftassets.backends.embedder.base import Embedder, EmbedderOf
@@ -140,6 +141,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             facts["refused"] = ", ".join(sorted(refused))
             commit = dataset_store.set_aside(branch, context.run_id, files, f"{message}, refused", facts, since=main)
             context.log.warning(f"refused, and not merged to main: {in_words(refused)}. Its rows are on the branch {branch}")
+            if old := forget_old(dataset_store, loop.name):
+                context.log.info(f"branches of older refused datasets deleted: {', '.join(old)}")
         else:
             try:
                 commit = dataset_store.publish(context.run_id, files, message, facts, since=main).commit

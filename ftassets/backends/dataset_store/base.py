@@ -109,6 +109,11 @@ class DatasetStore(ABC):
     def delete_branch(self, name: str) -> None:
         """Remove a branch with what is staged on it. Raises RefNotFound."""
 
+    def forget_branches(self, names: Paths) -> None:
+        """Delete branches, and what only they had as soon as the store can. One that does not exist is passed over."""
+        for name in names:
+            self._drop(name)
+
     @abstractmethod
     def put(self, branch: str, path: str, content: bytes) -> None:
         """Stage an object on a branch. Raises RefNotFound."""

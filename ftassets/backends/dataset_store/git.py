@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from dulwich.errors import ChecksumMismatch, FileFormatException, NotGitRepository, NotTreeError
+from dulwich.gc import prune_unreachable_objects
 from dulwich.graph import find_merge_base
 from dulwich.object_store import BaseObjectStore, commit_tree_changes, tree_lookup_path
 from dulwich.objects import Blob, ObjectID, Tree
@@ -73,6 +74,11 @@ class GitDatasetStore(DatasetStore):
             head = _head(repo, name)
             _unstage(repo, name)
             _move(repo, _ref("heads", name), head, None)
+
+    def forget_branches(self, names: Paths) -> None:
+        super().forget_branches(names)
+        with self._writing() as repo:  # no writer is between an object and its ref now
+            prune_unreachable_objects(repo.object_store, repo.refs)
 
     def branches(self, prefix: str) -> Paths:
         with self._reading() as repo:

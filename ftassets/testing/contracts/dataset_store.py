@@ -437,6 +437,21 @@ class DatasetStoreContract:
         with pytest.raises(RefNotFound):
             store.resolve(run_branch("r2"))
 
+    def test_branches_are_forgotten_and_nothing_else_is(self, store: DatasetStore) -> None:
+        landed = [store.publish(f"r{number}", {"a": str(number).encode(), "b": b"same"}, "m", {}).commit for number in range(3)]
+        for number in range(3):
+            store.set_aside(f"refused/loop/x{number}", f"x{number}", {"a": f"only {number}".encode(), "b": b"same"}, "m", {})
+        store.tag("named", "refused/loop/x1")
+        store.branch("work")
+        store.put("work", "staged", b"not committed yet")
+        store.forget_branches(["refused/loop/x0", "refused/loop/x1", "refused/loop/nonesuch"])
+        assert store.branches("refused/loop/") == ["refused/loop/x2"]
+        assert [contents(store, commit) for commit in landed] == [{"a": str(number).encode(), "b": b"same"} for number in range(3)]
+        assert contents(store, "refused/loop/x2") == {"a": b"only 2", "b": b"same"}
+        assert contents(store, "named") == {"a": b"only 1", "b": b"same"}
+        store.commit("work", "m", {})
+        assert store.read("work", "staged") == b"not committed yet"
+
     def test_setting_aside_again_for_the_same_run_changes_nothing(self, store: DatasetStore) -> None:
         first = store.set_aside("refused/loop/r1", "r1", {"a": b"1"}, "m", {})
         assert store.set_aside("refused/loop/r1", "r1", {"a": b"2"}, "m", {}) == first

@@ -222,3 +222,15 @@ def test_repository_is_sound_for_git(tmp_path: Path) -> None:
     with Repo(str(tmp_path / "datasets.git")) as repo:
         for sha in repo.object_store:
             repo.object_store[sha].check()
+
+
+def test_what_only_a_forgotten_branch_had_leaves_the_disk(tmp_path: Path) -> None:
+    store = GitDatasetStore(tmp_path / "d.git")
+    store.publish("r0", {"a": b"0"}, "m", {})
+    before = {path for path in (tmp_path / "d.git/objects").rglob("*") if path.is_file()}
+    commit = store.set_aside("refused/loop/x", "x", {"a": b"somebody's words"}, "m", {})
+    store.forget_branches(["refused/loop/x"])
+    assert {path for path in (tmp_path / "d.git/objects").rglob("*") if path.is_file()} == before
+    with pytest.raises(RefNotFound):
+        store.resolve(commit)
+    subprocess.run(["git", "-C", str(tmp_path / "d.git"), "fsck", "--strict"], check=True, capture_output=True)
