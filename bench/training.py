@@ -31,13 +31,15 @@ from ftassets.domain.dataset.rows import Example, parse_jsonl, to_jsonl
 from ftassets.domain.evaluation.jobs import ForgettingJob
 from ftassets.domain.evaluation.scoring import score
 from ftassets.domain.training.job import TrainingJob
+from ftassets.domain.training.left_out import TaughtRows
 from ftassets.workers.evaluation.forgetting import measure_forgetting
 from ftassets.workers.evaluation.generate import generate
 from ftassets.workers.process import set_up_libraries
 from ftassets.workers.training import sft
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.methods import METHODS
-from ftassets.workers.training.rows import taught_rows
+from ftassets.workers.training.objectives import objectives_of
+from ftassets.workers.training.objectives.taught_answers import TaughtAnswers
 from ftassets.workers.training.steps import Progress, Steps, make_trainer, run_steps
 
 LOOP = "voice_commands"
@@ -51,6 +53,7 @@ TABLE = {
     "prefix": ("prefix", True),
     "full": ("full", True),
 }  # name -> method, and whether it computes in bf16
+_NOTHING = TaughtAnswers(TaughtRows([]))  # no validation, which TRL's script has not either
 SIZES = {
     "rows": Size(96, 640, "rows of the demo's seed to train on"),
     "answers": Size(32, 160, "other rows, on which each method's exact match is measured"),
@@ -194,7 +197,7 @@ def _prepared(job: TrainingJob, bf16: bool) -> Steps:
     base = ensure_base(job.base_model, job.versions, Home.from_env().cache)
     method = METHODS[job.train.method](job.train, job.versions / base / "merged", job.base_model, None)
     tokenizer = method.tokenizer()
-    rows, validation = (taught_rows(tokenizer, sft.read_rows(file), job, print).kept for file in (job.train_file, job.validation_file))
+    rows, validation = objectives_of(tokenizer, job, print)
     set_seed(job.train.seed)
     model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
     return Steps(job, model, tokenizer, rows, validation, bf16, "bench", lambda _: None, lambda: False)
@@ -208,7 +211,7 @@ def _timed(trainer: Any) -> dict[str, Any]:
 
 
 def _our_steps(steps: Steps) -> dict[str, Any]:
-    trainer, _ = make_trainer(replace(steps, validation=[]), 0, 1, Progress())
+    trainer, _ = make_trainer(replace(steps, validation=_NOTHING), 0, 1, Progress())
     return _timed(trainer)
 
 
@@ -220,7 +223,9 @@ def _bare(steps: Steps, in_our_order: bool) -> dict[str, Any]:
 
     train = steps.job.train
     order = np.random.default_rng([train.seed, 0]).permutation(len(steps.rows))
-    rows = [{"input_ids": row.ids, "labels": [-100] * row.start + row.ids[row.start :]} for row in (steps.rows[place] for place in order)]
+    rows = [
+        {"input_ids": row.ids, "labels": [-100] * row.start + row.ids[row.start :]} for row in (steps.rows.texts[place] for place in order)
+    ]
 
     class InOrder(SFTTrainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -251,7 +256,7 @@ def _bare(steps: Steps, in_our_order: bool) -> dict[str, Any]:
 
 
 def _replicas(steps: Steps, count: int) -> dict[str, Any]:
-    done = run_steps(replace(steps, validation=[]), count, None)
+    done = run_steps(replace(steps, validation=_NOTHING), count, None)
     return {"tokens": done.tokens, "seconds": done.seconds}
 
 

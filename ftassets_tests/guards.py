@@ -373,7 +373,7 @@ GUARDS = (
         ),
         (
             "a report of an older adapter",
-            "if accepted_adapter(context.instance, artifacts, dataset_store, loop.name).id != report.candidate:",
+            "if accepted_candidate(context.instance, artifacts, dataset_store, loop).id != report.candidate:",
             "if False:",
             f"{RELEASE}::test_an_adapter_newer_than_the_report_is_refused",
         ),

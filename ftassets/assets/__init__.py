@@ -20,6 +20,7 @@ from ftassets.assets import (
     traffic,
     traffic_retention,
 )
+from ftassets.assets.aligned_adapter import asset as aligned_adapter
 from ftassets.assets.curated_dataset import asset as curated_dataset
 from ftassets.assets.drift_report import asset as drift_report
 from ftassets.assets.eval_report import asset as eval_report
@@ -41,6 +42,7 @@ def build(loop: LoopConfig) -> tuple[list[Any], list[dg.AssetChecksDefinition]]:
         curated_dataset.build(loop),
         preference_pairs.build(loop),
         adapter.build(loop),
+        *([aligned_adapter.build(loop)] if loop.align else []),
         report,
         release.build(loop),
         endpoint.build(loop),

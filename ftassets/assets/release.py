@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from ftassets.assets._shared.accepted import accepted_adapter, adapter_refusals
+from ftassets.assets._shared.accepted import accepted_candidate, adapter_refusals
 from ftassets.assets._shared.events import SIGNED, history, made_by, node, refused_gates, required
 from ftassets.assets._shared.failures import REFUSED, failing
 from ftassets.assets._shared.node import asset
@@ -81,7 +81,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise _refused(text, {"next": "materialize eval_report again"})
         if why := adapter_refusals(artifacts, dataset_store, report.candidate, loop.name):  # again, from what is stored
             raise _refused(f"the version in the report, {report.candidate[:12]}, is not accepted", why)
-        if accepted_adapter(context.instance, artifacts, dataset_store, loop.name).id != report.candidate:
+        if accepted_candidate(context.instance, artifacts, dataset_store, loop).id != report.candidate:
             raise _refused("a newer adapter exists than the one in the report", {"next": "materialize eval_report again"})
         now_serving = serving.state(loop.name).production
         if now_serving != (None if report.production_is_base else report.production) and now_serving != report.candidate:

@@ -33,6 +33,7 @@ def build(loop: LoopConfig) -> list[Any]:
 
     tags = {LOOP: loop.name}
     teacher = ["synthetic_examples"] if loop.dataset.teacher else []
+    made = ["adapter", "aligned_adapter"] if loop.align else ["adapter"]
     return [
         dg.define_asset_job(
             watch_job_name(loop.name),
@@ -42,9 +43,7 @@ def build(loop: LoopConfig) -> list[Any]:
         ),
         dg.define_asset_job(
             retrain_job_name(loop.name),
-            selection=keys(
-                "seed_examples", "golden_set", *teacher, "curated_dataset", "preference_pairs", "adapter", "eval_report", "release"
-            ),
+            selection=keys("seed_examples", "golden_set", *teacher, "curated_dataset", "preference_pairs", *made, "eval_report", "release"),
             tags={**tags, RETRAIN_LOCK: loop.name},
             hooks={end_mlflow_run},
             description="Curate, train, evaluate, and release what passes every gate.",

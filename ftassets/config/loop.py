@@ -20,7 +20,7 @@ from ftassets.domain.gates.fit import gate_objections, metric_objections
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.monitoring.quality import LATE
 from ftassets.domain.release.version import ExternalModel, loopback
-from ftassets.domain.training.method import METHODS
+from ftassets.domain.training.method import ALIGN_METHODS, METHODS
 
 LOOP_NAME = r"^[a-z][a-z0-9_]{0,40}$"
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
@@ -381,6 +381,37 @@ class Train(Strict):
     def _command_leaves_lora(self) -> "Train":
         if self.command and METHODS[self.method].adapter != "LORA":
             raise ValueError(f"command leaves a LoRA adapter, and method is {self.method}: leave method out, or command")
+        return self
+
+
+class Align(Strict):
+    """Training the fine-tuned adapter further on what users preferred, and what the result must prove before it becomes the candidate."""
+
+    method: Annotated[str, OneOf(ALIGN_METHODS)] = Field(
+        description=f"What is trained on. {'. '.join(f'{name}: {what}' for name, what in ALIGN_METHODS.items())}.",
+    )
+    beta: float = Field(
+        0.1, gt=0, allow_inf_nan=False, description="How strongly the trained version is held to the fine-tuned one; higher is closer."
+    )
+    learning_rate: float = Field(5e-6, gt=0, lt=1, description="Peak learning rate of the cosine schedule.")
+    epochs: float = Field(1, gt=0, le=20, description="Passes over the preferences.")
+    batch_size: int = Field(4, ge=1, description="Pairs, or rated answers, per forward pass.")
+    gradient_accumulation_steps: int = Field(1, ge=1, description="Batches per optimizer step.")
+    min_rows: int = Field(
+        2000, ge=1, description="Pairs, or rated answers, below which nothing is trained and the fine-tuned version becomes the candidate."
+    )
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="Share of the preferences that is not trained on, by the request; those of validation rows are added."
+    )
+    margin: Fraction = Field(
+        0.02, description="How much worse the mean score on the validation rows may be than that of the fine-tuned version."
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Confidence of each of the two bounds that must clear their limits.")
+
+    @model_validator(mode="after")
+    def _others_in_the_batch(self) -> "Align":
+        if self.method == "kto" and self.batch_size < 2:
+            raise ValueError("method kto compares answers of a batch: set batch_size to 2 or more")
         return self
 
 
@@ -760,6 +791,9 @@ class LoopConfig(Strict):
     )
     sets: list[EvaluationSet] = Field([], description="Further evaluation sets that every version answers.")
     train: Train = Field(Train(), description="Fine-tuning settings.")
+    align: Align | None = Field(
+        None, description="Training on users' preferences after fine-tuning. Default: the fine-tuned version is the candidate."
+    )
     metrics: list[Annotated[str, AfterValidator(_metric)]] = Field(
         [], description=f"Further metrics of the eval report: {', '.join(CATALOGUE)}, or module:Class of your own."
     )
@@ -786,6 +820,8 @@ class LoopConfig(Strict):
             raise ValueError(f"two gates have the same name: {sorted(names)}")
         if self.train.class_weights != "none" and (why := self.task.form.lacks.get("classes")):
             raise ValueError(f"train.class_weights does not apply: {why}; leave it out")
+        if self.align and METHODS[self.train.method].adapter != "LORA":
+            raise ValueError(f"align trains a LoRA adapter further, and train.method is {self.train.method}: set it to lora or qlora")
         if problems := [*gate_objections(self), *metric_objections(self)]:
             raise ValueError("; ".join(dict.fromkeys(problems)))
         return self

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Name = Literal["eval", "drift", "behaviour", "quality", "live-golden", "decision"]
+Name = Literal["eval", "alignment", "drift", "behaviour", "quality", "live-golden", "decision"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class ReportKind:
 # fmt: off
 _ALL = (
     ReportKind("eval", "eval_report", "eval_report"),
+    ReportKind("alignment", "alignment_report", "aligned_adapter"),
     ReportKind("drift", "drift_report", "drift_report", metrics=("ftassets_drift_value", "ftassets_drift_threshold")),
     ReportKind("behaviour", "behaviour_report", "behaviour_report", monitor=True,
         metrics=("ftassets_behaviour_value", "ftassets_behaviour_threshold")),

@@ -1,12 +1,17 @@
-"""Training jobs over made-up rows, for a tiny model."""
+"""Training jobs over made-up rows and preferences, for a tiny model."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftassets.config.loop import Task, Train
+from ftassets.config.loop import Align, Task, Train
 from ftassets.domain.chat import question
+from ftassets.domain.dataset.preferences import Pair
+from ftassets.domain.dataset.rated import Rated
 from ftassets.domain.dataset.rows import Example, to_jsonl
+from ftassets.domain.release.version import ADAPTER
+from ftassets.domain.training.aligned_train import aligned_train
 from ftassets.domain.training.job import TrainingJob
 
 ROOMS = ("kitchen", "hall", "attic", "garage")
@@ -51,4 +56,42 @@ def tiny_job(folder: Path, base: Path, verbs: tuple[str, ...] = ("dim", "light",
         home=folder / "home",
         checkpoints=folder / "checkpoints",
         versions=folder.parent / "versions",
+    )
+
+
+def made_up_pairs(verbs: tuple[str, ...]) -> list[Pair]:
+    """One pair per verb and room: the right answer, and one that names another room."""
+    pairs = []
+    for place, row in enumerate(example_rows(verbs)):
+        wrong = json.dumps({"intent": json.loads(row.completion)["intent"], "area": ROOMS[(place + 1) % len(ROOMS)]})
+        known: dict[str, Any] = {"request_id": row.id, "user": f"user-{place}", "at": float(place), "version": "a" * 64, "weight": 100.0}
+        pairs.append(Pair(messages=row.messages, chosen=row.completion, rejected=wrong, source="correction", **known))
+    return pairs
+
+
+def rated_apart(pairs: Sequence[Pair]) -> list[Rated]:
+    """The answers of pairs, each with its rating; of the last two pairs the rejected one alone."""
+    known = [pair.model_dump(exclude={"chosen", "rejected"}) for pair in pairs]
+    rows = [Rated(**of, answer=pair.chosen, rating="up") for of, pair in zip(known[:-2], pairs, strict=False)]
+    return rows + [Rated(**of, answer=pair.rejected, rating="down") for of, pair in zip(known, pairs, strict=True)]
+
+
+def preference_job(folder: Path, tuned: TrainingJob, digest: str, verbs: tuple[str, ...] = ("dim", "light"), **align: Any) -> TrainingJob:
+    """A job that trains the version `digest` of the job `tuned` on preferences; keyword arguments change the settings of `align`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Align(**{"method": "dpo", "learning_rate": 1e-3, "epochs": 4, "min_rows": 1, **align})
+    for name, pairs in (("train", made_up_pairs(verbs)), ("validation", made_up_pairs(("raise",)))):
+        (folder / f"{name}.jsonl").write_text(to_jsonl(pairs if settings.method == "dpo" else rated_apart(pairs)))
+    return tuned.model_copy(
+        update={
+            "train": aligned_train(tuned.train, settings),
+            "align": settings,
+            "preferences_commit": "e" * 40,
+            "train_file": folder / "train.jsonl",
+            "validation_file": folder / "validation.jsonl",
+            "start_from": tuned.versions / digest / ADAPTER,
+            "work": folder / "work",
+            "checkpoints": folder / "checkpoints",
+            "home": folder / "home",
+        }
     )

@@ -23,6 +23,7 @@ from ftassets.assets._shared.dataset_files import (
     golden_path,
     pairs_from_parquet,
     pairs_path,
+    rated_from_parquet,
     read_index,
     read_splits,
     seed_path,
@@ -70,6 +71,7 @@ from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.chat import question
 from ftassets.domain.clients import ClientKeys
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.gates.alignment import Alignment
 from ftassets.domain.gates.error_budget import Ledger
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ExternalModel
@@ -489,6 +491,20 @@ def tables(dump: Path) -> list[str]:
 def test_a_day_is_written_today_with_the_columns_of_the_sample(tmp_path: Path) -> None:
     make.make_day(tmp_path / "day.parquet")
     assert pq.read_schema(tmp_path / "day.parquet") == pq.read_schema(SAMPLES / CURRENT / "traffic_day.parquet"), ADVICE
+
+
+def test_rated_answers_are_read_and_written_today_with_the_columns_of_the_sample(tmp_path: Path) -> None:
+    sample = SAMPLES / CURRENT / "rated.parquet"
+    make.make_rated(tmp_path / "rated.parquet")
+    assert pq.read_schema(tmp_path / "rated.parquet") == pq.read_schema(sample), ADVICE
+    up, down = rated_from_parquet(sample.read_bytes())
+    assert (up.rating, up.source, down.rating, down.source) == ("up", "thumbs", "down", "correction")
+
+
+def test_what_a_training_on_preferences_brought_is_read(home: Home) -> None:
+    digests = report_digests(artifacts(home), LOOP, "alignment")
+    if digests:  # since v3
+        assert Alignment.parse(read_report(artifacts(home), LOOP, "alignment", digests[0])) == make.alignment()
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+from ftassets.assets._shared.dataset_files import rated_to_parquet
 from ftassets.assets._shared.stored_reports import policy_digest, verdicts
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.release import _predicate
@@ -50,9 +51,11 @@ from ftassets.domain import retrain
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import question
 from ftassets.domain.clients import new_key
+from ftassets.domain.dataset.rated import Rated
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.human_review import Given
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.alignment import Alignment, Measured
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.health.health import Answers, Automation, Concern, Daemon, Health, Monitor, NewestRelease, Tick, Traffic, Trigger
 from ftassets.domain.health.health import Feedback as FeedbackRate
@@ -215,6 +218,7 @@ def make_home(folder: Path) -> None:
         unusable_labels="exact 3", failed=1, failed_at=1_699_990_000.0, over_budget=None,
     )  # fmt: skip
     store_report(artifacts(home), LOOP, "decision", json.loads(retrain.record(situation, loop)))
+    store_report(artifacts(home), LOOP, "alignment", alignment().document())
     add_shadow(
         control(home),
         LOOP,
@@ -358,6 +362,24 @@ def make_day(file: Path) -> None:
     file.write_bytes(to_parquet([Moved(exchange(0), said), Moved(exchange(1), ())]))
 
 
+def alignment() -> Alignment:
+    """What a training on thumbs brought, on two validation rows and three rated answers."""
+    scores = [Measured(unit=f"row-{number}", tuned=1.0, aligned=float(number)) for number in range(2)]
+    rated = [Measured(unit=f"{number}" * 16, tuned=-4.5, aligned=-4.0 - number, up=number < 1) for number in range(3)]
+    return Alignment(
+        loop=LOOP, run_id="run-1", method="kto", tuned="a" * 64, aligned="b" * 64, dataset_commit="d" * 40, preferences_commit="e" * 40,
+        metric="exact_match", scores=scores, preferences=rated,
+    )  # fmt: skip
+
+
+def make_rated(file: Path) -> None:
+    """Two rated answers: one rated up, one that was corrected."""
+    known: dict[str, Any] = {"user": "u", "at": 1_700_000_000.0, "version": "f" * 64, "weight": FIFTH}
+    up = Rated(messages=question("question 0"), answer="answer", rating="up", source="thumbs", request_id="voice-0", **known)
+    down = Rated(messages=question("question 1"), answer="answer", rating="down", source="correction", request_id="voice-1", **known)
+    file.write_bytes(rated_to_parquet([up, down]))
+
+
 def exchange(number: int) -> Exchange:
     """One of the loop `voice`, answered by a canary with a fifth of the traffic."""
     messages = json.dumps([{"role": "user", "content": f"question {number}"}])
@@ -390,6 +412,7 @@ def main(arguments: Sequence[str]) -> None:
         make_tiny(folder / "tiny")
     make_postgres(folder / "postgres.sql")
     make_day(folder / "traffic_day.parquet")
+    make_rated(folder / "rated.parquet")
 
 
 if __name__ == "__main__":

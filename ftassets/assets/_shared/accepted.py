@@ -5,26 +5,30 @@ verdicts that are stored with them. Dagster's events say only which versions the
 because checks can be left out of a run and events can be reported by hand.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import dagster as dg
 
 from ftassets.assets._shared.dataset_files import golden_path, index_path, read_index, seed_path, set_path
-from ftassets.assets._shared.events import data_version, history, newest, node, required
+from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node, required
 from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import ReportDamaged, find_report, read_report
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, ObjectNotFound
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.dataset.acceptance import BLOCKING as OF_DATASET
+from ftassets.domain.gates.alignment import Alignment, decide
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.release.version import TRAINED, VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING as OF_VERSION
 from ftassets.domain.training.acceptance import version_checks
 from ftassets.errors import InvalidInput
 
 PAST = 200  # adapters looked through for an accepted one
+ALIGNMENT = "alignment"  # metadata of an aligned_adapter: what was measured of it
 
 
 @dataclass(frozen=True)
@@ -68,22 +72,60 @@ def accepted_dataset(instance: dg.DagsterInstance, store: DatasetStore, loop: st
 
 def accepted_adapter(instance: dg.DagsterInstance, artifacts: Artifacts, store: DatasetStore, loop: str) -> Input:
     """The newest accepted adapter. Raises dg.Failure without one."""
-    key = node(loop, "adapter")
+    return _newest_accepted(instance, loop, "adapter", lambda event: adapter_refusals(artifacts, store, data_version(event), loop))
+
+
+def accepted_candidate(instance: dg.DagsterInstance, artifacts: Artifacts, store: DatasetStore, loop: LoopConfig) -> Input:
+    """The newest accepted version that a report is made of: the adapter, or what `aligned_adapter` decided for. Raises dg.Failure."""
+    if loop.align is None:
+        return accepted_adapter(instance, artifacts, store, loop.name)
+
+    def refused(event: dg.AssetMaterialization) -> dict[str, str]:
+        digest = data_version(event)
+        return adapter_refusals(artifacts, store, digest, loop.name) or alignment_refusals(artifacts, loop, digest, event)
+
+    return _newest_accepted(instance, loop.name, "aligned_adapter", refused)
+
+
+def _newest_accepted(
+    instance: dg.DagsterInstance, loop: str, name: str, refused_of: Callable[[dg.AssetMaterialization], dict[str, str]]
+) -> Input:
+    key = node(loop, name)
     newer: tuple[str, str] | None = None
     seen: set[str] = set()
     for _, event in history(instance, key, PAST):
         if (digest := data_version(event)) in seen:
             continue
         seen.add(digest)
-        refused = adapter_refusals(artifacts, store, digest, loop)
+        refused = refused_of(event)
         if not refused:
-            said = f"adapter {newer[0][:12]} is newer and was refused: {newer[1]}. {digest[:12]} is used" if newer else None
+            said = f"{name} {newer[0][:12]} is newer and was refused: {newer[1]}. {digest[:12]} is used" if newer else None
             return Input(digest, said)
         newer = newer or (digest, in_words(refused))
     if newer is None:
         return Input(required(instance, key))
-    text = f"no adapter of {loop} is accepted. The newest, {newer[0][:12]}, was refused: {newer[1]}"
-    raise _failure(f"{text}. Mend what it names and materialize adapter again")
+    text = f"no {name} of {loop} is accepted. The newest, {newer[0][:12]}, was refused: {newer[1]}"
+    raise _failure(f"{text}. Mend what it names and materialize {name} again")
+
+
+def alignment_refusals(artifacts: Artifacts, loop: LoopConfig, digest: str, event: dg.AssetMaterialization) -> dict[str, str]:
+    """Why a version may be no candidate though its training is accepted: trained on preferences, it must have proved to be better.
+
+    That is decided again from the stored measurements that its event names, by the settings of today; of other versions nothing is asked.
+    """
+    assert loop.align is not None
+    manifest = load_manifest(artifacts, digest)
+    if not manifest.recipe.get("align"):
+        return {}
+    try:
+        named = find_report(artifacts, loop.name, "alignment", str(metadata_value(event, ALIGNMENT) or digest))
+        report = Alignment.parse(read_report(artifacts, loop.name, "alignment", named))
+    except (InvalidInput, ReportDamaged, ValueError) as error:
+        return {ALIGNMENT: str(error)}
+    if (report.aligned, report.tuned) != (digest, manifest.parent):
+        return {ALIGNMENT: f"the measurements {named[:12]} are of another version"}
+    decision = decide(report, loop.align)
+    return {} if decision.verdict is Verdict.PASS else {ALIGNMENT: f"{decision.verdict.value}: {decision.sentence}"}
 
 
 def dataset_refusals(store: DatasetStore, commit: str, loop: str) -> dict[str, str]:

@@ -21,7 +21,8 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.card import card
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair
-from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
+from ftassets.domain.dataset.rated import Rated
+from ftassets.domain.dataset.rows import Example, M, Quarantined, apart, shown
 from ftassets.domain.dataset.shards import Index, Shard, content_hash, plan
 from ftassets.domain.evaluation.conversations import distinct, linked
 from ftassets.domain.evaluation.scored_turns import scored_turns
@@ -100,8 +101,16 @@ def croissant_path(loop: str) -> str:
     return f"{loop}/dataset/croissant.json"
 
 
+def preferences_folder(loop: str) -> str:
+    return f"{loop}/preferences/"
+
+
 def pairs_path(loop: str) -> str:
-    return f"{loop}/preferences/pairs.parquet"
+    return f"{preferences_folder(loop)}pairs.parquet"
+
+
+def rated_path(loop: str) -> str:
+    return f"{preferences_folder(loop)}rated.parquet"
 
 
 def labels_folder(loop: str) -> str:
@@ -223,16 +232,30 @@ def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:
 
 def pairs_from_parquet(content: bytes) -> list[Pair]:
     """The pairs of such a file. Raises NewerFormat, DatasetError for a pair that this release does not accept."""
-    pairs = []
-    for row in table_rows(io.BytesIO(content), "preference_pairs"):
+    return _preferences(content, Pair, "preference_pairs")
+
+
+def rated_to_parquet(rows: Sequence[Rated]) -> bytes:
+    """Rated answers as one Parquet file, columns as the fields of Rated."""
+    return _models_table(rows, Rated, "rated_answers")
+
+
+def rated_from_parquet(content: bytes) -> list[Rated]:
+    """The rated answers of such a file. Raises NewerFormat, DatasetError for one that this release does not accept."""
+    return _preferences(content, Rated, "rated_answers")
+
+
+def _preferences(content: bytes, model: type[M], kind: str) -> list[M]:
+    rows = []
+    for row in table_rows(io.BytesIO(content), kind):
         try:
-            pairs.append(Pair.model_validate(row))
+            rows.append(model.model_validate(row))
         except ValidationError as error:
             raise DatasetError(
-                f"the preference pair of request {row.get('request_id')} cannot be used: {reason_of(error)}. "
-                "Materialize preference_pairs, which makes all pairs again"
+                f"the preference of request {row.get('request_id')} cannot be used: {reason_of(error)}. "
+                "Materialize preference_pairs, which makes all again"
             ) from error
-    return pairs
+    return rows
 
 
 def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
@@ -304,7 +327,7 @@ def requests_named(store: DatasetStore, ref: str, loop: str) -> set[str]:
     import pyarrow.parquet as pq
 
     found: set[str] = set()
-    folders = (f"{loop}/dataset/", labels_folder(loop), pairs_path(loop))
+    folders = (f"{loop}/dataset/", labels_folder(loop), preferences_folder(loop))
     for path in (each for folder in folders for each in store.list(ref, folder) if each.endswith(".parquet")):
         column = "row" if path == quarantine_path(loop) else "request_id"
         names = pq.read_table(io.BytesIO(store.read(ref, path)), columns=[column]).column(column).to_pylist()

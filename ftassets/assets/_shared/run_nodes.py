@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 LOOP = "ftassets/loop"  # tag of the runs of a loop's own jobs
-MAKES_A_RELEASE = ("curated_dataset", "preference_pairs", "adapter", "eval_report", "release")
+MAKES_A_RELEASE = ("curated_dataset", "preference_pairs", "adapter", "aligned_adapter", "eval_report", "release")
 MOVES_TRAFFIC = ("endpoint",)
 DELETES_TRAFFIC = ("traffic_retention",)
 ALONE = (MAKES_A_RELEASE, MOVES_TRAFFIC, DELETES_TRAFFIC)  # at most one run of a loop works on any nodes of such a group

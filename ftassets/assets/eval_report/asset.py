@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from ftassets.assets._shared.accepted import accepted_adapter, golden_commit
+from ftassets.assets._shared.accepted import accepted_candidate, golden_commit
 from ftassets.assets._shared.events import history, metadata_value, names, node, required
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.metered import measured
@@ -31,7 +31,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
     """The asset and the one blocking check set that holds all gates."""
     key = node(loop.name, "eval_report")
 
-    @asset(loop, __doc__, {"python"}, deps=["adapter", "golden_set", "curated_dataset"])
+    @asset(loop, __doc__, {"python"}, deps=["aligned_adapter" if loop.align else "adapter", "golden_set", "curated_dataset"])
     def eval_report(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
@@ -41,7 +41,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         evaluator: dg.ResourceParam[Evaluator],
         serving: dg.ResourceParam[Serving],
     ) -> dg.MaterializeResult:
-        candidate = accepted_adapter(context.instance, artifacts, dataset_store, loop.name)
+        candidate = accepted_candidate(context.instance, artifacts, dataset_store, loop)
         if candidate.passed_over:
             context.log.warning(candidate.passed_over)
         commit = golden_commit(context.instance, dataset_store, loop)

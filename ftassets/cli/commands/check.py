@@ -187,6 +187,7 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     found += rows.size(loop, curated)
     found += rows.splits(loop, curated)
     found += training.unusual(loop)
+    found += training.unusual_alignment(loop, None if curated is None else len(curated.splits["validation"]))
     if curated is not None:
         found += training.impossible(loop, len(curated.splits["validation"]))
     if GOLDEN in files:

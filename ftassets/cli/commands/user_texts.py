@@ -22,6 +22,7 @@ from ftassets.assets._shared.dataset_files import (
     quarantine_from_parquet,
     quarantine_path,
     quarantine_to_parquet,
+    rated_path,
     refused_folder,
     row_names,
     seed_path,
@@ -158,7 +159,7 @@ class Vectors(Store):
 
 
 class DatasetFiles(Store):
-    """Labels, preference pairs and the quarantine on `main`: files of their own, which one commit can change."""
+    """Labels, preference pairs, rated answers and the quarantine on `main`: files of their own, which one commit can change."""
 
     name = "labels, pairs and quarantined rows"
 
@@ -184,12 +185,12 @@ class DatasetFiles(Store):
             gone = [_is_of(row, who) for row in row_names(content)]
             if any(gone):
                 yield path, None if all(gone) else without_rows(content, gone), sum(gone)
-        with suppress(ObjectNotFound):
-            content = self._store.read("main", pairs_path(loop))
-            pairs = row_names(content, "preference_pairs")
-            gone = [_is_of(row, who) for row in pairs]
-            if any(gone):
-                yield pairs_path(loop), without_rows(content, gone), sum(gone)
+        for path, kind in _preference_files(loop).items():
+            with suppress(ObjectNotFound):
+                content = self._store.read("main", path)
+                gone = [_is_of(row, who) for row in row_names(content, kind)]
+                if any(gone):
+                    yield path, without_rows(content, gone), sum(gone)
         quarantined = quarantine_of(self._store, "main", loop)
         others = [row for row in quarantined if not quarantined_of(row, who.requests)]
         if len(others) < len(quarantined):
@@ -198,6 +199,11 @@ class DatasetFiles(Store):
     def _publish(self, loop: str, files: Files) -> None:
         head = self._store.resolve("main")
         self._store.publish(f"forget-{loop}-{head[:12]}", files, f"{loop}: rows forgotten", {"loop": loop})
+
+
+def _preference_files(loop: str) -> dict[str, str]:
+    """Files of what users preferred, each with the kind of its rows."""
+    return {pairs_path(loop): "preference_pairs", rated_path(loop): "rated_answers"}
 
 
 class ModelAnswers(Store):
@@ -298,8 +304,8 @@ class Commits(History):
                 continue
             if change.path.startswith(labels_folder(loop)):
                 yield sum(_is_of(row, who) for row in row_names(self._store.read(commit.id, change.path)))
-            elif change.path == pairs_path(loop):
-                yield sum(_is_of(row, who) for row in row_names(self._store.read(commit.id, change.path), "preference_pairs"))
+            elif kind := _preference_files(loop).get(change.path):
+                yield sum(_is_of(row, who) for row in row_names(self._store.read(commit.id, change.path), kind))
             elif change.path == quarantine_path(loop):
                 yield sum(quarantined_of(row, who.requests) for row in quarantine_of(self._store, commit.id, loop))
 

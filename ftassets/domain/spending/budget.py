@@ -10,7 +10,8 @@ from ftassets.domain.spending.pricing import cost_of, dollars
 from ftassets.domain.spending.usage import Usage, UsageEntry, total
 from ftassets.domain.traffic.retention import DAY
 
-SPENDS = frozenset({"synthetic_examples", "curated_dataset", "adapter", "eval_report"})  # nodes that do not begin without a budget
+# nodes that do not begin without a budget
+SPENDS = frozenset({"synthetic_examples", "curated_dataset", "adapter", "aligned_adapter", "eval_report"})
 LOOK_BACK = 62 * DAY  # seconds in which what a node used tells what it will use
 
 

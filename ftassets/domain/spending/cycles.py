@@ -8,7 +8,18 @@ from itertools import groupby
 from ftassets.domain.spending.usage import UsageEntry
 
 # a run with one of these nodes makes a version, any other watches what is served
-MAKING = frozenset({"synthetic_examples", "curated_dataset", "preference_pairs", "adapter", "eval_report", "promotion_gates", "release"})
+MAKING = frozenset(
+    {
+        "synthetic_examples",
+        "curated_dataset",
+        "preference_pairs",
+        "adapter",
+        "aligned_adapter",
+        "eval_report",
+        "promotion_gates",
+        "release",
+    }
+)
 BETWEEN = 600.0  # seconds after a node in which the next one of its run begins
 
 
@@ -45,7 +56,7 @@ def cycles(entries: Iterable[UsageEntry], promoted: Collection[str], now: float)
 
 def _cycle(run_id: str, entries: tuple[UsageEntry, ...], promoted: Collection[str], now: float) -> Cycle:
     last = {entry.node: entry for entry in entries}  # of a node that was tried again the last attempt
-    made = next((last[name].made for name in ("release", "adapter") if name in last and last[name].made), None)
+    made = next((last[name].made for name in ("release", "aligned_adapter", "adapter") if name in last and last[name].made), None)
     return Cycle(run_id, _outcome(last, entries[-1].until, promoted, now), made, entries)
 
 

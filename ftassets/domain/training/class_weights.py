@@ -1,4 +1,4 @@
-"""How much a row counts in the loss when classes are of different size."""
+"""How much a row counts in the loss when classes, or ratings, are of different number."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,3 +11,13 @@ def balanced(classes: Sequence[str]) -> list[float]:
     """
     sizes = Counter(classes)
     return [len(classes) / (len(sizes) * sizes[each]) for each in classes]
+
+
+def rating_weights(up: int, down: int) -> tuple[float, float]:
+    """Weights of answers rated up and of answers rated down, at most 1: both count alike in sum.
+
+    KTO wants their sums in a ratio of 1 to 4/3 (Ethayarajh et al. 2024, equation 9), and TRL's trainer warns outside of it.
+    """
+    if not up or not down:
+        return 1.0, 1.0
+    return min(1.0, down / up), min(1.0, up / down)

@@ -1,10 +1,11 @@
 """Input and result of a training process."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ftassets.config.loop import Task, Train
+from ftassets.config.loop import Align, Task, Train
 
 
 class TrainingJob(BaseModel):
@@ -16,9 +17,11 @@ class TrainingJob(BaseModel):
     base_model: str
     task: Task
     train: Train
+    align: Align | None = None  # the rows are preferences, by which the adapter `start_from` is trained on
+    preferences_commit: str | None = None  # of these rows
     dataset_commit: str
     dataset_hash: str | None = None
-    train_file: Path  # JSONL of Example
+    train_file: Path  # JSONL of Example; of Pair or Rated for an alignment, and so is `validation_file`
     cold_file: Path | None = None  # rows to train on instead when `start_from` is an adapter of another base
     validation_file: Path
     start_from: Path | None = None  # adapter, or merged weights, to continue training from
@@ -32,6 +35,12 @@ class TrainingJob(BaseModel):
     def parent(self) -> str | None:
         """The version whose weights the training continues from."""
         return self.start_from.parent.name if self.start_from else None
+
+    @property
+    def alignment(self) -> dict[str, Any] | None:
+        """What the recipe of a version has besides that was trained on preferences."""
+        align = self.align
+        return None if align is None else {"method": align.method, "beta": align.beta, "preferences_commit": self.preferences_commit}
 
 
 class TrainingResult(BaseModel):
@@ -56,3 +65,12 @@ class TrainingResult(BaseModel):
     resumed_at: list[int] = []  # steps of the checkpoints it went on from
     start_from: str | None = None  # version whose weights training continued from
     lineage: str = "starts from the untuned base"
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What is known of the training, as people and the registry see it: seconds, losses in the objective's own unit."""
+        names = (
+            "rows", "steps", "train_seconds", "tokens_per_second", "trainable_parameters", "first_loss", "last_loss", "validation_loss",
+            "merged_agreement",
+        )  # fmt: skip
+        return {name: value for name in names if (value := getattr(self, name)) is not None}

@@ -33,6 +33,10 @@ METHODS: Mapping[str, Method] = {
     ),
     "full": Method("all weights of the base", None, (), (1e-6, 5e-5), {"learning_rate": 2e-5}),
 }
+ALIGN_METHODS: Mapping[str, str] = {
+    "dpo": "pairs of a preferred and a rejected answer",
+    "kto": "answers that users rated up or down, without a pair",
+}
 SETTINGS = {name for method in METHODS.values() for name in method.settings}  # those that not every method reads
 
 

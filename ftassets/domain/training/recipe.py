@@ -1,5 +1,6 @@
 """The settings that decide what a training makes of its rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ftassets.config.loop import Task, Train
@@ -16,14 +17,18 @@ _ONLY_IF_SET = ("command", "class_weights")
 _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, in however many passes
 
 
-def recipe(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
-    """The recipe of a version, as its manifest has it; `parent` is the version whose adapter the training starts from."""
+def recipe(task: Task, train: Train, parent: str | None, alignment: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The recipe of a version, as its manifest has it; `parent` is the version whose adapter the training starts from.
+
+    `alignment` is what a training on preferences has besides.
+    """
     without = _DECIDES_NOTHING | unread(train.method) | {name for name in _ONLY_IF_SET if getattr(train, name) in (None, "none")}
     settings = train.model_dump(mode="json", exclude=without)
-    return {**settings, "system_prompt": task.system_prompt, "start_from": parent}
+    aligned = {"align": dict(alignment)} if alignment else {}
+    return {**settings, **aligned, "system_prompt": task.system_prompt, "start_from": parent}
 
 
-def same_steps(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
+def same_steps(task: Task, train: Train, parent: str | None, alignment: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What recipes have in common that a training may change between one step and the next: more or fewer rows in a pass."""
-    common = {name: value for name, value in recipe(task, train, parent).items() if name not in _ONE_STEP}
+    common = {name: value for name, value in recipe(task, train, parent, alignment).items() if name not in _ONE_STEP}
     return {**common, "rows_a_step": train.batch_size * train.gradient_accumulation_steps}

@@ -19,3 +19,10 @@ def training_seconds(of: Shape, method: str, tokens: int, answers: int, longest:
     attention = 3 * 4 * of.layers * of.hidden * longest
     operations = tokens * (a_weight * body + beside + attention) + answers * a_weight * of.embeddings
     return operations / (REACHED * speed)
+
+
+def reading_seconds(of: Shape, tokens: int, answers: int, longest: int, speed: float) -> float:
+    """Seconds to read tokens forwards alone, as a reference does, by the same counts."""
+    body = max(of.parameters - of.embeddings, 0) + of.trained
+    operations = tokens * (_FORWARD * body + 4 * of.layers * of.hidden * longest) + answers * _FORWARD * of.embeddings
+    return operations / (REACHED * speed)

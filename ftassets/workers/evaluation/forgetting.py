@@ -13,8 +13,8 @@ from ftassets.domain.evaluation.jobs import ForgettingJob
 from ftassets.metering import count
 from ftassets.workers.chat_template import NoTemplate, answer_ids, prompt_ids
 from ftassets.workers.evaluation.generate import generate, loaded, spread
-from ftassets.workers.evaluation.likelihood import batches_of, write_table
-from ftassets.workers.padding import left_padded
+from ftassets.workers.evaluation.likelihood import write_table
+from ftassets.workers.padding import batches_of, left_padded
 from ftassets.workers.process import Report
 
 _BATCH_TOKENS = 512  # few: each place of an answer takes a number for every token of the vocabulary

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from ftassets.errors import InvalidInput
 from ftassets.metering import count
 from ftassets.workers.chat_template import NoTemplate, Taught, taught
 from ftassets.workers.evaluation.generate import SAY_EVERY, loaded, spread
-from ftassets.workers.padding import left_padded
+from ftassets.workers.padding import batches_of, left_padded
 from ftassets.workers.process import Report
 
 
@@ -79,17 +79,6 @@ def _tokens(tokenizer: Any, rows: Sequence[tuple[Likelihood, AnsweredPrompt]]) -
             if len(refused) == len(rows):
                 raise InvalidInput(f"row {rows[0][1].id}: {refused[0]}") from error
     return read, refused
-
-
-def batches_of(lengths: Mapping[int, int], most: int) -> list[list[int]]:
-    """Places by their length, so many to a batch that it has no more than `most` tokens with its padding, but at least one."""
-    batches: list[list[int]] = []
-    for place in sorted(lengths, key=lambda place: lengths[place]):
-        if batches and (len(batches[-1]) + 1) * lengths[place] <= most:
-            batches[-1].append(place)
-        else:
-            batches.append([place])
-    return batches
 
 
 def _nll(folder: Path, read: Sequence[Taught], batch: list[int]) -> tuple[list[int], list[float]]:

@@ -1,20 +1,26 @@
-"""The loss of what a row teaches, as the model itself would compute it, for the taught positions only."""
+"""What a row teaches, as the model itself would compute it, for the taught positions only."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 
-def taught_loss(model: Any, inputs: Mapping[str, Any], count: Any = None) -> tuple[Any, Any]:
-    """Cross entropy of the k labels (n, m) that are not -100, divided by `count` or by k, and the logits (k, vocabulary) behind it.
+class TaughtLogits(NamedTuple):
+    """Logits (k, vocabulary) of the k taught positions, their targets (k,), the mask (n, m - 1) of these positions, and the auxiliary
+    loss of a mixture of experts, 0 of other models."""
 
-    Each row's part is multiplied by its `weights` (n), where inputs have them.
+    logits: Any
+    targets: Any
+    taught: Any
+    auxiliary: Any
+
+
+def taught_logits(model: Any, inputs: Mapping[str, Any]) -> TaughtLogits:
+    """The logits behind the k labels (n, m) that are not -100.
 
     `model` is a causal language model of transformers. Its own forward pass makes the logits, with whatever it does to them, such as
     a scale or a cap, but of taught positions only: those of prompts and padding take most of the time on a CPU. The auxiliary loss
-    of a mixture of experts is added where the model's configuration asks for it, as transformers adds it.
+    of a mixture of experts is there where the model's configuration asks for it, weighted as transformers weighs it.
     """
-    import torch
-
     targets = inputs["labels"][:, 1:]
     taught = targets != -100
 
@@ -27,16 +33,35 @@ def taught_loss(model: Any, inputs: Mapping[str, Any], count: Any = None) -> tup
         output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
     finally:
         hook.remove()
-    logits = output.logits[0]
+    balance = getattr(output, "aux_loss", None)
+    auxiliary = 0.0 if balance is None or isinstance(balance, int) else model.config.router_aux_loss_coef * balance
+    return TaughtLogits(output.logits[0], targets[taught], taught, auxiliary)
+
+
+def taught_loss(model: Any, inputs: Mapping[str, Any], count: Any = None) -> tuple[Any, Any]:
+    """Cross entropy of the k labels that are taught, divided by `count` or by k, and the logits (k, vocabulary) behind it.
+
+    Each row's part is multiplied by its `weights` (n), where inputs have them. See `taught_logits` for model and auxiliary loss.
+    """
+    import torch
+
+    found = taught_logits(model, inputs)
     if (weights := inputs.get("weights")) is None:
-        loss = torch.nn.functional.cross_entropy(logits.float(), targets[taught], reduction="sum")
+        loss = torch.nn.functional.cross_entropy(found.logits.float(), found.targets, reduction="sum")
     else:
-        each = torch.nn.functional.cross_entropy(logits.float(), targets[taught], reduction="none")
-        loss = (each * weights[:, None].expand_as(targets)[taught]).sum()
-    loss = loss / (taught.sum() if count is None else count)
-    if (balance := getattr(output, "aux_loss", None)) is not None and not isinstance(balance, int):
-        loss = loss + model.config.router_aux_loss_coef * balance
-    return loss, logits
+        each = torch.nn.functional.cross_entropy(found.logits.float(), found.targets, reduction="none")
+        loss = (each * weights[:, None].expand_as(found.taught)[found.taught]).sum()
+    loss = loss / (found.taught.sum() if count is None else count)
+    return loss + found.auxiliary, found.logits
+
+
+def answer_log_probs(model: Any, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Log-probability (n,) in nats of each row's taught answer, the sum over its tokens, and the auxiliary loss, see `taught_logits`."""
+    import torch
+
+    found = taught_logits(model, inputs)
+    each = -torch.nn.functional.cross_entropy(found.logits.float(), found.targets, reduction="none")
+    return torch.zeros(found.taught.shape, device=each.device).masked_scatter(found.taught, each).sum(-1), found.auxiliary
 
 
 def plain(model: Any) -> Any:

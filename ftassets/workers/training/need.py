@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.libraries import Libraries
 from ftassets.domain.training.memory_need import Shape, training_bytes, training_disk
 from ftassets.domain.training.smaller_batch import fitting_batch
-from ftassets.domain.training.time_need import training_seconds
+from ftassets.domain.training.time_need import reading_seconds, training_seconds
 from ftassets.errors import in_one_line
 from ftassets.wording import amount, span
-from ftassets.workers.chat_template import Taught
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas
 from ftassets.workers.training.methods.lora import adapter_config
+from ftassets.workers.training.objectives.base import Objective
 
 _MEASURED = 0.3  # seconds of matrix products, after some to warm up
 _NO_GPU = ("No CUDA GPUs are available", "Found no NVIDIA driver")
@@ -91,7 +90,7 @@ def empty_model(config: Any) -> Any:
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
-def fit(train: Train, base: Path, rows: Sequence[Taught], bf16: bool, cores: int, disk: Path, report: Report) -> Fit:
+def fit(train: Train, base: Path, rows: Objective, validation: Objective, bf16: bool, cores: int, disk: Path, report: Report) -> Fit:
     """The settings as this machine can train them: with smaller batches, and the same steps, where memory asks for it.
 
     Raises TrainingStopped if no batch is small enough, the disk of the folder `disk` has too little room for checkpoints and version, or
@@ -102,14 +101,14 @@ def fit(train: Train, base: Path, rows: Sequence[Taught], bf16: bool, cores: int
 
     gpu = torch.cuda.is_available()
     shape = shape_of(empty_model(AutoConfig.from_pretrained(base, trust_remote_code=False)), train)
-    longest = max(len(row.ids) for row in rows)
-    answer = max(len(row.ids) - row.start for row in rows)
+    longest = max(len(row.ids) for row in rows.texts)
+    answer = max(len(row.ids) - row.start for row in rows.texts)
 
     def processes(of: Train) -> int:
         return 1 if gpu else replicas.fitting(of.batch_size, min(cores, len(rows)))
 
     def needed(of: Train, count: int) -> float:
-        return training_bytes(shape, of.method, of.batch_size, longest, answer, bf16, checkpoints=gpu, processes=count)
+        return training_bytes(shape, of.method, of.batch_size * rows.sequences, longest, answer, bf16, checkpoints=gpu, processes=count)
 
     room, free = training_disk(shape, train.method), float(shutil.disk_usage(disk).free)
     if room > free:
@@ -133,9 +132,12 @@ def fit(train: Train, base: Path, rows: Sequence[Taught], bf16: bool, cores: int
     if needed(fitting, count) > has:
         count = 1
     bytes_needed = needed(fitting, count)
-    tokens = round(train.epochs * sum(len(row.ids) for row in rows))
-    answers = round(train.epochs * sum(len(row.ids) - row.start for row in rows))
-    seconds = training_seconds(shape, train.method, tokens, answers, longest, count * speed(bf16), checkpoints=gpu)
+    tokens = round(train.epochs * sum(len(row.ids) for row in rows.texts))
+    answers = round(train.epochs * sum(len(row.ids) - row.start for row in rows.texts))
+    fast = speed(bf16)
+    seconds = training_seconds(shape, train.method, tokens, answers, longest, count * fast, checkpoints=gpu)
+    for each in (rows, validation):
+        seconds += reading_seconds(shape, *each.forward_only(train.epochs), longest, fast)
     report(f"estimated before the start: {bytes_needed / 1e9:.1f} GB of memory, {span(seconds)} for {amount(tokens, 'token')}")
     if train.max_time is not None and seconds > train.max_time:
         raise TrainingStopped(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ftassets.backends.trainer.checkpoints import key_of
 from ftassets.config.home import Home
 from ftassets.domain.chat import chat
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
@@ -24,7 +25,8 @@ from ftassets.workers.process import KILLED, Ended, Report, Terminated, end_with
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.foreign_adapter import take_adapter
 from ftassets.workers.training.methods.base import merge_adapter
-from ftassets.workers.training.sft import publish_training, read_rows, started
+from ftassets.workers.training.objectives import read_lines
+from ftassets.workers.training.sft import publish_training, started
 
 METRICS = "metrics.json"
 _GRACE = 30.0  # seconds that a command has to end after SIGTERM
@@ -100,7 +102,7 @@ def _write_rows(job: TrainingJob, folder: Path) -> int:
     for name, file in (("train", job.train_file), ("validation", job.validation_file)):
         count = 0
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as out:
-            for row in read_rows(file):
+            for row in read_lines(file, Example):
                 messages, tools = chat(job.task.system_prompt, row, row.completion)
                 written = {"messages": messages, **({"tools": tools} if tools else {})}
                 out.write(json.dumps(written, ensure_ascii=False) + "\n")

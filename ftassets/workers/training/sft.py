@@ -1,8 +1,8 @@
-"""Supervised fine-tuning of one loop, by any method: from rows to a published version with the copy that is served."""
+"""One training of a loop, by any method and objective: from rows to a published version with the copy that is served."""
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ from ftassets.code_identity import code_identity
 from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.domain.chat import Asked, chat
-from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.adoption import AdoptionJob
 from ftassets.domain.release.version import MERGED, VersionManifest, tokenizer_digest
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
-from ftassets.domain.training.left_out import left_out_objection
+from ftassets.domain.training.left_out import TaughtRows, left_out_objection
 from ftassets.domain.training.libraries import libraries_objection
 from ftassets.domain.training.overfit import kept_loss
 from ftassets.domain.training.recipe import recipe, same_steps
@@ -33,7 +32,7 @@ from ftassets.workers.training.loss import plain
 from ftassets.workers.training.merging import agreement, compared, likely_tokens, merged_tokens
 from ftassets.workers.training.methods import METHODS
 from ftassets.workers.training.need import fit, libraries
-from ftassets.workers.training.rows import taught_rows, weights_of
+from ftassets.workers.training.objectives import objectives_of
 from ftassets.workers.training.steps import Steps, run_steps
 
 
@@ -53,31 +52,33 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         raise TrainingStopped(why)
     job, lineage, before = started(job, base_digest)
     method = METHODS[job.train.method](job.train, job.versions / base_digest / MERGED, job.base_model, job.start_from)
-    if differs := method.refusal(before):
+    if job.align is None and (differs := method.refusal(before)):
         raise TrainingStopped(f"production's adapter has {differs}: set it back, or adopt a base without it")
+    if job.align is not None and job.start_from is None:
+        raise TrainingStopped("the base model is no longer the one that the adapter was trained on: materialize adapter again")
     if not job.train_file.stat().st_size:
         raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
     tokenizer = method.tokenizer()
-    rows = taught_rows(tokenizer, read_rows(job.train_file), job, report)
-    validation = taught_rows(tokenizer, read_rows(job.validation_file), job, report)
-    if why := left_out_objection(rows, job.train.max_left_out):
+    rows, validation = objectives_of(tokenizer, job, report)
+    if why := left_out_objection(TaughtRows(range(len(rows)), rows.left_out), job.train.max_left_out):
         raise TrainingStopped(why)
     bf16 = computes_bf16()
-    fitted = fit(job.train, method.base, rows.kept, bf16, cores, job.versions, report)
+    fitted = fit(job.train, method.base, rows, validation, bf16, cores, job.versions, report)
     job = job.model_copy(update={"train": fitted.train})
     set_seed(job.train.seed)
     model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainable == 0:
         raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
-    report(f"training on {amount(len(rows.kept), 'row')}, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
+    report(f"training on {amount(len(rows), rows.unit)}, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
 
     key = _key(job, base_digest)
     artifacts = profiles.artifacts(Home(job.home))
     resume = newest_anywhere(artifacts, job.loop, key, job.checkpoints)
     if resume:
         report(f"going on from the checkpoint of step {resume.step}")
-    weights = weights_of(job, rows.classes)
+    for each in (rows, validation):
+        each.prepare(model, bf16, report)
 
     def keep(checkpoint: Path) -> None:
         try:
@@ -85,7 +86,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         except OSError as error:  # the training is worth more than its copy, and the next checkpoint is stored with all that this one has
             report(f"the checkpoint {checkpoint.name} is on this machine only, the artefact store did not take it: {in_one_line(error)}")
 
-    steps = Steps(job, model, tokenizer, rows.kept, validation.kept, bf16, key, report, stop_asked, weights, keep)
+    steps = Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked, keep)
     progress = run_steps(steps, fitted.processes, resume)
     losses, seconds = progress.losses, progress.seconds
     validation_loss = kept_loss(progress.validation, job.train.early_stopping_patience)
@@ -93,7 +94,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
 
     staging = job.work / "version"
     shutil.rmtree(staging, ignore_errors=True)
-    sample = compared(validation.kept or rows.kept)
+    sample = compared(validation.texts or rows.texts)
     as_trained = likely_tokens(plain(model), sample, bf16)
     method.save(model, tokenizer, staging)
     del model
@@ -106,7 +107,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         method.kind,
         base_digest,
         lineage,
-        rows=len(rows.kept),
+        rows=len(rows),
         left_out=rows.left_out,
         trainable_parameters=trainable,
         seconds=seconds,
@@ -126,7 +127,7 @@ def _key(job: TrainingJob, base_digest: str) -> str:
             "code": code_identity()["code_digest"],
             "base": base_digest,
             "rows": [file_digest(job.train_file), file_digest(job.validation_file)],
-            "recipe": same_steps(job.task, job.train, job.parent),
+            "recipe": same_steps(job.task, job.train, job.parent, job.alignment),
         }
     )
 
@@ -138,13 +139,6 @@ def computes_bf16() -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
     return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
-
-
-def read_rows(path: Path) -> Iterator[Example]:
-    """The rows of a file, one after the other: tokens take a fraction of the memory that rows do."""
-    with path.open("rb") as lines:
-        for line in lines:
-            yield Example.model_validate_json(line)
 
 
 def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mapping[str, Any]]:
@@ -164,6 +158,8 @@ def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mappi
     goes_on, lineage = lineage_of(job.parent, before, (job.base_model, base_digest))
     if not goes_on:
         return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage, {}
+    if job.align is not None:
+        lineage = f"trained on preferences by {job.align.method} from {job.parent}"
     return job, lineage, settings
 
 
@@ -202,7 +198,7 @@ def publish_training(
         dataset_hash=job.dataset_hash,
         lineage=lineage,
         code_commit=code_identity()["code_commit"],
-        recipe=recipe(job.task, job.train, job.parent),
+        recipe=recipe(job.task, job.train, job.parent, job.alignment),
         metrics={name: value for name, value in known.items() if value is not None},
     )
     return TrainingResult(

@@ -1,17 +1,13 @@
-"""The steps of a training: TRL's trainer with our loss, guards, validation and checkpoints, on every replica alike."""
+"""The steps of a training: TRL's trainer with our objective, guards, validation and checkpoints, on every replica alike."""
 
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ftassets import metering
 from ftassets.backends.trainer.checkpoints import Checkpoint, complete
@@ -19,15 +15,14 @@ from ftassets.config.loop import Train
 from ftassets.domain.training.divergence import TrainingStopped, objection
 from ftassets.domain.training.job import TrainingJob
 from ftassets.domain.training.overfit import stops_early
-from ftassets.workers.chat_template import Taught
 from ftassets.workers.process import Report, Terminated
 from ftassets.workers.training import replicas
-from ftassets.workers.training.loss import plain, taught_loss
+from ftassets.workers.training.loss import plain
+from ftassets.workers.training.objectives.base import Collate, Objective
 
 _SAY_EVERY = 5.0  # seconds between progress reports
 _SAVE_EVERY = 300.0  # seconds between checkpoints, unless train.save_steps says how many steps
 _DUE, _STOP = 1.0, 1e6  # what a replica asks for after a step: a checkpoint, or a checkpoint and the end
-_NOT_TAUGHT = -100  # label of a token without a loss
 _BEST = "best.safetensors"  # weights with the lowest validation loss, in a checkpoint
 
 
@@ -44,18 +39,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Steps:
-    """What the steps of one training need: the trainable model, tokens of its rows, and whether somebody asks for its end."""
+    """What the steps of one training need: the trainable model, what it minimises, and whether somebody asks for its end."""
 
     job: TrainingJob
     model: Any
     tokenizer: Any
-    rows: Sequence[Taught]
-    validation: Sequence[Taught]
+    rows: Objective
+    validation: Objective
     bf16: bool
     key: str  # of its checkpoints
     report: Report
     stop_asked: Callable[[], bool]
-    weights: Sequence[float] | None = None  # how much each row counts in the loss
     keep: Callable[[Path], None] = lambda _: None  # has a complete checkpoint folder where another machine finds it
 
 
@@ -92,7 +86,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
     job, train = steps.job, steps.job.train
     batch = train.batch_size // count
     share = replicas.Share(len(steps.rows), train.batch_size, rank, count, train.seed)
-    held_out = _dataset(steps.validation[rank::count])
+    held_out = steps.validation.dataset().select(range(rank, len(steps.validation), count)) if len(steps.validation) else []
     report = steps.report if rank == 0 else lambda _: None
 
     class Watch(TrainerCallback):
@@ -139,7 +133,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
         def _validate(self, state: Any, control: Any, model: Any) -> None:
             step, last = state.global_step, state.global_step == state.max_steps
             if last or step % (train.eval_steps or self.steps_an_epoch) == 0:
-                loss = _validation_loss(trainer, held_out, train.batch_size, steps.bf16)
+                loss = _validation_loss(trainer.model, steps.validation, held_out, validated, train.batch_size, steps.bf16)
                 if loss is None:
                     return
                 progress.validation.append((step, loss))
@@ -174,17 +168,19 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
                     weight.data.copy_(self.best[name])
 
     class CompletionTrainer(SFTTrainer):
-        """TRL's loss without its entropy and accuracy: with them the loss takes a third of a step on CPU."""
+        """TRL's trainer with our losses: its own compute entropy and accuracy too, which take a third of a step on CPU."""
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return share
 
+        def _get_num_items_in_batch(self, batch_samples: Any, device: Any) -> Any:
+            return torch.as_tensor(sum(steps.rows.items(batch) for batch in batch_samples), device=device)
+
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            # the mean over replicas is that over all tokens only if each divides by the same number
-            tokens = None if num_items_in_batch is None else replicas.total(float(num_items_in_batch)) / count
+            # the mean over replicas is that over all items only if each divides by the same number
+            items = replicas.total(float(num_items_in_batch)) / count
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=steps.bf16):
-                loss, logits = taught_loss(plain(model), inputs, tokens)
-            return (loss, {"logits": logits.detach()}) if return_outputs else loss
+                return steps.rows.loss(plain(model), inputs, items)
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
             """Weights and optimizer are the same on every replica, the states of the random numbers are not."""
@@ -212,13 +208,14 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
     trainer = CompletionTrainer(
         model=steps.model,
         args=arguments,
-        train_dataset=_dataset(steps.rows, steps.weights),
+        train_dataset=steps.rows.dataset(),
         processing_class=steps.tokenizer,
         callbacks=[watch],
     )
     trainer.remove_callback(PrinterCallback)
-    if steps.weights is not None:
-        trainer.data_collator = partial(_weighted, trainer.data_collator)
+    default: Any = trainer.data_collator
+    trained, validated = (each.collator(default) for each in (steps.rows, steps.validation))
+    trainer.data_collator = trained
     for _, weight in _trained(steps.model):
         weight.data = weight.data.float()  # TRL made those on a quantized base bf16, which loses small steps, and a checkpoint's are fp32
     return trainer, watch
@@ -228,20 +225,20 @@ def _trained(model: Any) -> Iterator[tuple[str, Any]]:
     return ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
 
 
-def _validation_loss(trainer: Any, rows: Any, batch_size: int, bf16: bool) -> float | None:
-    """Mean loss in nats of all taught tokens of the `rows` of all replicas; None if none of them has a row."""
+def _validation_loss(model: Any, of: Objective, rows: Any, collate: Collate, size: int, bf16: bool) -> float | None:
+    """Mean loss of all items of the `rows` of all replicas; None if none of them has a row."""
     import torch
 
-    model, loss, tokens = trainer.model, 0.0, 0
+    loss, items = 0.0, 0
     model.eval()
     with torch.inference_mode(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
-        for start in range(0, len(rows), batch_size):
-            batch = trainer.data_collator([rows[place] for place in range(start, min(start + batch_size, len(rows)))])
-            inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask", "labels")}
-            loss += float(taught_loss(plain(model), inputs, 1)[0])
-            tokens += int((inputs["labels"][:, 1:] != _NOT_TAUGHT).sum())
+        for start in range(0, len(rows), size):
+            batch = collate([rows[place] for place in range(start, min(start + size, len(rows)))])
+            inputs = {name: value.to(model.device) for name, value in batch.items()}
+            loss += float(of.loss(plain(model), inputs, 1))
+            items += int(of.items(inputs))
     model.train()
-    total = replicas.total(tokens)
+    total = replicas.total(items)
     return replicas.total(loss) / total if total else None
 
 
@@ -272,27 +269,3 @@ def _settings(train: Train, batch: int, bf16: bool, cuda: bool) -> dict[str, Any
         "report_to": "none",
         "disable_tqdm": True,
     }
-
-
-def _weighted(collate: Callable[[Any], Any], rows: Any) -> Any:
-    """A batch of rows with their weights, which TRL's collator does not know; those of a validation have none."""
-    import torch
-
-    batch = collate(rows)
-    return {**batch, "weights": torch.tensor([row["weights"] for row in rows])} if "weights" in rows[0] else batch
-
-
-def _dataset(rows: Sequence[Taught], weights: Sequence[float] | None = None) -> Any:
-    """Rows as TRL takes them when they are tokens already: only the answer and its end have a loss. `weights`: one a row."""
-    import pyarrow as pa
-    from datasets import Dataset
-
-    # as one long array each: lists of a row each take ten times the memory on the way
-    lengths = np.array([len(row.ids) for row in rows], np.int64)
-    ends = np.cumsum(lengths)
-    ids = np.fromiter(chain.from_iterable(row.ids for row in rows), np.int32, count=int(lengths.sum()))
-    answers = np.arange(len(ids)) >= np.repeat(ends - lengths + np.array([row.start for row in rows], np.int64), lengths)
-    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
-    columns = {"input_ids": ids, "labels": np.where(answers, ids, _NOT_TAUGHT).astype(np.int32)}
-    arrays = {name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}
-    return Dataset(pa.table({**arrays, **({} if weights is None else {"weights": pa.array(weights, pa.float32())})}))

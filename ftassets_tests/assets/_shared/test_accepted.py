@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 
 from ftassets.assets._shared.accepted import (
+    ALIGNMENT,
     Input,
     accepted_adapter,
+    accepted_candidate,
     accepted_dataset,
     adapter_refusals,
     dataset_refusals,
@@ -28,6 +30,7 @@ from ftassets.assets._shared.dataset_files import (
     to_parquet,
 )
 from ftassets.assets._shared.events import DATA_VERSION, node
+from ftassets.backends.artifacts.reports import store_report
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.config.home import Home
@@ -36,6 +39,7 @@ from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json, parse_json
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.gates.alignment import Alignment, Measured
 from ftassets.domain.release.version import ADAPTER, wanted_parts
 from ftassets.testing.doubles.lakefs import on_double
 from ftassets.testing.releases import ACCEPTED, loop_config, make_version
@@ -52,9 +56,10 @@ class World:
     store: DatasetStore
     instance: dg.DagsterInstance
 
-    def event(self, name: str, version: str) -> None:
+    def event(self, name: str, version: str, **metadata: str) -> None:
         """A materialization as anybody can report it."""
-        self.instance.report_runless_asset_event(dg.AssetMaterialization(node(LOOP, name), tags={DATA_VERSION: version}))
+        made = dg.AssetMaterialization(node(LOOP, name), tags={DATA_VERSION: version}, metadata=metadata)
+        self.instance.report_runless_asset_event(made)
 
     def curated(self, name: str, checks: Mapping[str, Check] = ACCEPTED) -> str:
         """A dataset as the asset leaves one: published if it is accepted, set aside if not, and materialized."""
@@ -232,3 +237,71 @@ def test_the_golden_set_has_all_sets_of_the_loop_file(world: World, tmp_path: Pa
         golden_commit(world.instance, world.store, loop)
     second = world.store.publish("2", {set_path(LOOP, "safety"): to_parquet([])}, "m", {}).commit
     assert golden_commit(world.instance, world.store, loop) == second
+
+
+def measured(world: World, tuned: str, aligned: str, won: int = 40) -> str:
+    """What was measured of a version trained on preferences, which won so many of 40 held-out pairs; the report's digest."""
+    scores = [Measured(unit=f"row-{n}", tuned=1.0, aligned=1.0) for n in range(200)]
+    pairs = [Measured(unit=f"pair-{n}", tuned=0.0, aligned=1.0 if n < won else -1.0) for n in range(40)]
+    made = Alignment(
+        loop=LOOP, run_id="r", method="dpo", tuned=tuned, aligned=aligned, dataset_commit="d", preferences_commit="p", metric="exact_match",
+        scores=scores, preferences=pairs,
+    )  # fmt: skip
+    return store_report(artifacts(world.home), LOOP, "alignment", made.document())
+
+
+def aligned_version(world: World, name: str, tuned: str, dataset: str, report: str | None = None) -> str:
+    """A version trained on preferences, materialized with the measurements it names."""
+    recipe = {"method": "lora", "start_from": tuned, "align": {"method": "dpo", "beta": 0.1, "preferences_commit": "p"}}
+    metrics = {"first_loss": 0.69, "last_loss": 0.5}
+    stated = {"loop": LOOP, "dataset_commit": dataset, "metrics": metrics, "recipe": recipe}
+    digest = make_version(world.home, name, parts=wanted_parts(ADAPTER), **stated)
+    world.event("aligned_adapter", digest, **({} if report is None else {ALIGNMENT: report[:12]}))
+    return digest
+
+
+def candidate(world: World) -> Input:
+    loop = loop_config(name=LOOP, align={"method": "dpo"})
+    return accepted_candidate(world.instance, artifacts(world.home), world.store, loop)
+
+
+def test_without_align_the_adapter_is_the_candidate(world: World) -> None:
+    tuned = world.trained("v", world.curated("a"))
+    assert accepted_candidate(world.instance, artifacts(world.home), world.store, loop_config(name=LOOP)) == Input(tuned)
+
+
+def test_a_version_trained_on_preferences_is_the_candidate_by_its_stored_measurements_alone(world: World) -> None:
+    dataset = world.curated("a")
+    tuned = world.trained("v", dataset)
+    with pytest.raises(dg.Failure, match="aligned_adapter has never been materialized"):
+        candidate(world)
+    world.event("aligned_adapter", tuned)
+    assert candidate(world) == Input(tuned), "the fine-tuned version needs none"
+    aligned = aligned_version(world, "w", tuned, dataset)
+    found = candidate(world)
+    assert found.id == tuned
+    assert f"aligned_adapter {aligned[:12]} is newer and was refused: alignment: loop support has no reports" in str(found.passed_over)
+    world.event("aligned_adapter", aligned, **{ALIGNMENT: measured(world, tuned, aligned)[:12]})
+    assert candidate(world) == Input(aligned)
+
+
+@pytest.mark.parametrize(("won", "said"), [(2, "alignment: FAIL: the chosen answer gained"), (22, "alignment: NOT ENOUGH DATA: ")])
+def test_a_version_that_did_not_prove_to_be_better_is_passed_over_though_its_event_names_it(world: World, won: int, said: str) -> None:
+    dataset = world.curated("a")
+    tuned = world.trained("v", dataset)
+    world.event("aligned_adapter", tuned)
+    aligned = aligned_version(world, "w", tuned, dataset)
+    world.event("aligned_adapter", aligned, **{ALIGNMENT: measured(world, tuned, aligned, won)[:12]})
+    found = candidate(world)
+    assert found.id == tuned
+    assert said in str(found.passed_over)
+
+
+def test_measurements_of_another_version_prove_nothing(world: World) -> None:
+    dataset = world.curated("a")
+    tuned = world.trained("v", dataset)
+    world.event("aligned_adapter", tuned)
+    aligned_version(world, "w", tuned, dataset, measured(world, tuned, "e" * 64))
+    found = candidate(world)
+    assert found.id == tuned
+    assert "are of another version" in str(found.passed_over)

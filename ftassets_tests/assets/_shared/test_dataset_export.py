@@ -6,7 +6,8 @@ from ftassets.assets._shared.dataset_export import export, export_pairs
 from ftassets.assets._shared.dataset_files import pairs_path, pairs_to_parquet
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.domain.chat import conversation
-from ftassets.domain.dataset.preferences import Pair, scrubbed_pairs
+from ftassets.domain.dataset.preference_rules import scrubbed
+from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.errors import InvalidInput
 from ftassets.testing.releases import loop_config
@@ -49,7 +50,7 @@ def test_pairs_are_exported_in_trls_conversational_form(store: GitDatasetStore, 
             source="thumbs", request_id="r", user="u", at=1.0, version="v", weight=5.0,
         )
     ]  # fmt: skip
-    store.publish("p", {pairs_path("loop"): pairs_to_parquet(scrubbed_pairs(made, loop)[0])}, "pairs", {})
+    store.publish("p", {pairs_path("loop"): pairs_to_parquet(scrubbed(made, loop)[0])}, "pairs", {})
     file = export_pairs(store, "main", loop, tmp_path)
     (row,) = load({"train": str(file)}, tmp_path, "json")["train"]
     assert is_conversational(row)

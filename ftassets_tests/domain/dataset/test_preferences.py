@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ftassets.config.loop import Task
 from ftassets.domain.chat import Asked, Message, texts
 from ftassets.domain.dataset.control_tokens import ControlTokens
-from ftassets.domain.dataset.preferences import Pair, build_pairs, scrubbed_pairs, trl_row, without_control_tokens
+from ftassets.domain.dataset.preference_rules import scrubbed, without_control_tokens
+from ftassets.domain.dataset.preferences import Pair, build_pairs, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback, Reviewed
@@ -246,13 +247,13 @@ def test_trl_takes_the_pairs_as_conversations() -> None:
 
 def test_pairs_are_scrubbed_by_the_rules_of_curation() -> None:
     given, _ = pairs_of([said(OFF, None, '{"intent": "Mail", "to": "ann@example.com"}', prompt="write to ann@example.com")], [], 9)
-    (pair,), dropped = scrubbed_pairs(given, config())
+    (pair,), dropped = scrubbed(given, config())
     assert (pair.prompt, json.loads(pair.chosen)["to"], dropped) == ("write to <EMAIL>", "<EMAIL>", [])
-    assert scrubbed_pairs(given, config(skip=["pii"])) == (given, [])
-    kept, (refused,) = scrubbed_pairs(given, config(pii="drop"))
+    assert scrubbed(given, config(skip=["pii"])) == (given, [])
+    kept, (refused,) = scrubbed(given, config(pii="drop"))
     assert (kept, refused.reason, refused.content) == ([], "personal data: EMAIL", "")
     tool = '[{"type": "function", "function": {"name": "ann@example.com"}}]'
-    kept, (refused,) = scrubbed_pairs([pair.model_copy(update={"tools": tool})], config())
+    kept, (refused,) = scrubbed([pair.model_copy(update={"tools": tool})], config())
     assert (kept, refused.reason) == ([], "personal data in the name of a tool or call: EMAIL")
 
 

@@ -128,23 +128,26 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from ftassets.domain.chat import chat
+    from ftassets.domain.training.left_out import TaughtRows
     from ftassets.testing.tiny_job import example_rows
+    from ftassets.workers.training.objectives.taught_answers import TaughtAnswers
     from ftassets.workers.training.rows import taught_rows
     from ftassets.workers.training.steps import Progress, Steps, make_trainer
 
     rows = example_rows(("dim",))
     job = tiny_job(tmp_path / "first", tiny_base)
     tokenizer: Any = AutoTokenizer.from_pretrained(tiny_base)
-    tokens = taught_rows(tokenizer, rows, job, lambda _: None).kept
+    taught = TaughtAnswers(taught_rows(tokenizer, rows, job, lambda _: None))
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
-    trainer, _ = make_trainer(Steps(job, model, tokenizer, tokens, [], False, "", lambda _: None, lambda: False), 0, 1, Progress())
+    steps = Steps(job, model, tokenizer, taught, TaughtAnswers(TaughtRows([])), False, "", lambda _: None, lambda: False)
+    trainer, _ = make_trainer(steps, 0, 1, Progress())
     batch = next(iter(trainer.get_train_dataloader()))
     seen = set()
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
-        taught = tokenizer.decode(labels[labels != -100])
+        said = tokenizer.decode(labels[labels != -100])
         asked = tokenizer.decode(ids[: int((labels != -100).nonzero()[0])])
-        row = next(row for row in rows if taught.startswith(row.completion))
-        assert taught.removeprefix(row.completion).startswith("<|im_end|>")
+        row = next(row for row in rows if said.startswith(row.completion))
+        assert said.removeprefix(row.completion).startswith("<|im_end|>")
         assert asked == tokenizer.apply_chat_template(chat("Answer as JSON.", row).messages, tokenize=False, add_generation_prompt=True)
         seen.add(row.id)
     assert len(seen) == len(rows)

@@ -33,7 +33,7 @@ def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     keep their split, and so do rows that now stand for one of its rows as a copy; new groups go to the split that lacks most.
     A row is known by its conversation up to the answer: neither its answer, nor its source, nor the order of arrival matters.
     """
-    groups = _groups(pool, loop)
+    groups = linked(pool, loop)
     splits: dict[str, list[int]] = {name: [] for name in SPLITS}
     standing = _standing_for(pool)
     new = []
@@ -71,7 +71,8 @@ def _standing_for(pool: Pool) -> dict[int, list[int]]:
     return standing
 
 
-def _groups(pool: Pool, loop: "LoopConfig") -> list[list[int]]:
+def linked(pool: Pool, loop: "LoopConfig") -> list[list[int]]:
+    """Positions of the pool's index in groups of rows that must not part, as `split` says."""
     rows = [pool.rows[i] for i in pool.index]
     components = Components(len(rows))
     for keys in ([row.id for row in rows], [row.group for row in rows]):

@@ -1,0 +1,1 @@
+"""The training on preferences: the asset, and measuring what it brought."""
