@@ -190,6 +190,8 @@ def label_import(
         f"{report.unchanged} unchanged, {len(report.quarantined)} refused; "
         f"commit {report.commit[:12]}"
     )
+    if several := report.agree + report.disagree:
+        typer.echo(f"annotators agree on {report.agree} of {amount(several, 'request')} that two or more answered")
     show_refused(report.quarantined)
 
 

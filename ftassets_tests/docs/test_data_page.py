@@ -64,6 +64,6 @@ def test_scores_in_a_file_of_their_own_are_feedback_on_the_observations(tmp_path
 @pytest.mark.parametrize("format", LABELS)
 def test_a_batch_of_each_format_gives_labels(format: str) -> None:
     labels, bad = labelling.parse(FILES[LABELLED[format]], format)
-    rows, more = to_examples(labels, "batch", ToolCall())
+    rows, more, _ = to_examples(labels, "batch", ToolCall())
     assert not bad + more
     assert [row.request_id for row in rows] == ["req-1"]

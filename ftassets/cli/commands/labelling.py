@@ -59,12 +59,17 @@ class LabelBatch:
 
 @dataclass(frozen=True)
 class LabelReport:
-    """Imported labels: their commit, how many rows were added, replaced one, or changed nothing, and what of the file was refused."""
+    """Imported labels: their commit, how many rows were added, replaced one, or changed nothing, and what of the file was refused.
+
+    `agree` and `disagree` are requests of the file that two annotators or more have answered, by whether they give the same answer.
+    """
 
     commit: str
     added: int
     replaced: int
     unchanged: int
+    agree: int
+    disagree: int
     quarantined: list[Quarantined]
 
 
@@ -167,11 +172,11 @@ def label_import(
 ) -> LabelReport:
     """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text makes no second commit.
 
-    A row belongs to the batch whose id the export wrote into it; one without belongs to `batch`, else to a batch of the requests in the
-    file. Rows of other requests stay as they are, see `merge`. A row has the whole conversation of its request as the log has it;
-    what the file shows of it counts only if the log does not have the request. Labels of forgotten requests are dropped. `secret` is the
-    home's: an annotator has the hash of a user of that name; labels of an earlier release, which lack it, get it. Raises
-    InvalidInput for an unknown format, a batch name that cannot be a file name, or when no label is usable.
+    Each annotator of a request has a row. A row belongs to the batch whose id the export wrote into it; one without belongs to `batch`,
+    else to a batch of the requests in the file. Rows of other requests stay as they are, see `merge`. A row has the whole conversation of
+    its request as the log has it; what the file shows of it counts only if the log does not have the request. Labels of forgotten requests
+    are dropped. `secret` is the home's: an annotator has the hash of a user of that name; labels of an earlier release, which lack it, get
+    it. Raises InvalidInput for an unknown format, a batch name that cannot be a file name, or when no label is usable.
     """
     if batch is not None and not BATCH_NAME.fullmatch(batch):
         raise InvalidInput(f"{batch!r} is not a name for a batch: use letters, digits, - and _")
@@ -189,9 +194,11 @@ def label_import(
         else:
             by_batch[name].append(label)
     new: dict[str, list[Example]] = {}
+    apart: set[str] = set()
     for name, labels in by_batch.items():
-        rows, more = to_examples(labels, name, loop.task.form, logged)
+        rows, more, split = to_examples(labels, name, loop.task.form, logged)
         new[name] = [_known_by(row, secret) for row in rows]
+        apart |= split
         bad += more
     if not any(new.values()):
         found = guess(text[:4096].encode(errors="replace"), lines_of_text(text)) if not answers else None
@@ -208,7 +215,9 @@ def label_import(
     lifted = {name: rows for name, rows in known.items() if rows != stored[name]}
     merged = merge(known, new, loop.task.form, {label.batch for label in answers if label.batch})
     bad += merged.refused
+    agree, disagree = len(merged.agree), len(merged.disagree | apart)
     counts = {"added": merged.added, "replaced": merged.replaced, "unchanged": merged.unchanged, "refused": len(bad)}
+    counts |= {"agree": agree, "disagree": disagree}
     publication = dataset_store.publish(
         run_id,
         {labels_path(loop.name, name): to_parquet(rows, files.get(name)) for name, rows in {**lifted, **merged.batches}.items()},
@@ -216,7 +225,7 @@ def label_import(
         {"loop": loop.name, "labels": str(merged.added + merged.replaced), **{name: str(count) for name, count in counts.items()}},
         since=commit,
     )
-    return LabelReport(publication.commit, merged.added, merged.replaced, merged.unchanged, bad)
+    return LabelReport(publication.commit, merged.added, merged.replaced, merged.unchanged, agree, disagree, bad)
 
 
 def _known_by(row: Example, secret: str) -> Example:

@@ -215,14 +215,17 @@ def test_next_weeks_file_of_the_same_name_adds(log: SqliteTrafficLog, store: Git
 
     def take(text: str, batch: str | None = None) -> tuple[int, int, int, int]:
         report = labelling.label_import(log, store, loop(), text, "jsonl", batch, f"run-{uuid.uuid4().hex}")
+        counted.append((report.agree, report.disagree))
         return report.added, report.replaced, report.unchanged, len(report.quarantined)
 
+    counted: list[tuple[int, int]] = []
     assert take(labelled(r1="{}", r2='{"a": 1}')) == (2, 0, 0, 0)
     assert take(labelled(r3='{"a": 3}', r2='{"a": 2}')) == (1, 1, 0, 0)
     assert stored(store) == {"r1": "{}", "r2": '{"a": 2}', "r3": '{"a": 3}'}
     assert take(labelled(r3='{"a": 3}', r1="none"), "another-name") == (0, 0, 1, 1)
-    assert take(labelled(r1="{}").replace('"ann"', '"bob"', 1)) == (0, 0, 1, 0), "another annotator agrees"
+    assert take(labelled(r1="{}").replace('"ann"', '"bob"', 1)) == (1, 0, 0, 0), "another annotator agrees"
     assert take(labelled(r1='{"a": 9}').replace('"ann"', '"bob"')) == (0, 0, 0, 1), "another annotator does not agree"
+    assert counted == [(0, 0), (0, 0), (0, 0), (1, 0), (0, 1)]
     assert stored(store) == {"r1": "{}", "r2": '{"a": 2}', "r3": '{"a": 3}'}
 
 

@@ -72,8 +72,10 @@ def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
             dropped |= {i: reason for i, reason in reasons.items() if i in present}
             conflicts += [conflict] if conflict else []
         left = ranked(pool.rows, [i for i in members if i in present and i not in dropped])
-        if "exact" not in loop.dataset.skip:
-            dropped |= {i: f"same request as {pool.rows[left[0]].id}" for i in left[1:]}
+        copies_stay = "exact" in loop.dataset.skip
+        for i in left[1:]:  # of a request that several annotators labelled one row stays in any case: they have one id
+            if not copies_stay or pool.rows[i].id == pool.rows[left[0]].id:
+                dropped[i] = f"same request as {pool.rows[left[0]].id}"
         stands_for |= {i: left[0] for i in members if i in present and i in dropped and left}
     conflicts.sort(key=lambda conflict: conflict.answers[0].rows)
     counts = {"conflicts": len(conflicts), "corrections of one voice against too much of the seed": len(alone)}

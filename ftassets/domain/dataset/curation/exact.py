@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, precedence
+from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -18,4 +19,10 @@ def drop_exact(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         kept = first.setdefault((pool.request_digest(i), answers[i]), i)
         if kept != i:
             copies[i] = kept
-    return StepOutcome({i: f"same request as {pool.rows[kept].id}" for i, kept in copies.items()}, copies=copies)
+    confirmed = {kept for i, kept in copies.items() if _is_another_label(pool.rows[i], pool.rows[kept])}
+    counts = {"labels that a second annotator gave too": len(confirmed)} if confirmed else {}
+    return StepOutcome({i: f"same request as {pool.rows[kept].id}" for i, kept in copies.items()}, counts=counts, copies=copies)
+
+
+def _is_another_label(row: Example, kept: Example) -> bool:
+    return row.source == kept.source == "label" and row.request_id == kept.request_id and row.user != kept.user

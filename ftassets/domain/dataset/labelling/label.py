@@ -34,14 +34,14 @@ class Label:
 
 def to_examples(
     labels: Sequence[Label], batch: str, form: AnswerForm, logged: Mapping[str, Asked] = MappingProxyType({})
-) -> tuple[list[Example], list[Quarantined]]:
-    """One row per request, and the labels that make none: not in the form the task asks for, annotators who do not agree, or a request
-    that is unknown.
+) -> tuple[list[Example], list[Quarantined], set[str]]:
+    """One row per request and annotator, the labels that make none (not in the form the task asks for, annotators who do not agree, or a
+    request that is unknown), and the requests on which annotators do not agree.
 
-    Of each annotator the newest label of a request counts, of those without a time the last one; where there is a ground truth, only
-    that. The conversation is that of `logged`, the requests of the log by id; of a request that is not there, that of the file. Answers
-    agree when they say the same (`answer_key`). The newest label gives the row; the annotator becomes `hashed_user`,
-    and gets the log's own hash where the row is stored.
+    Of each annotator the newest label of a request counts, of those without a time the last one, and all labels without an annotator
+    are one's; where there is a ground truth, only that. The conversation is that of `logged`, the requests of the log by id; of a request
+    that is not there, that of the file. Answers agree when they say the same (`answer_key`). The newest label comes first; the annotator
+    becomes `hashed_user`, and gets the log's own hash where the row is stored.
     """
     bad: list[Quarantined] = []
     by_request: dict[str, list[Label]] = defaultdict(list)
@@ -53,34 +53,44 @@ def to_examples(
             bad.append(_quarantined(batch, label, f"the answer {fault}"))
         else:
             by_request[label.request_id].append(label)
-    rows = []
+    rows: list[Example] = []
+    apart: set[str] = set()
     for request_id, answers in by_request.items():
         if len({answer_key(label.completion, form) for label in answers}) > 1:
+            apart.add(request_id)
             reason = f"{len(answers)} annotators do not agree on this request, one says "
             bad += [_quarantined(batch, label, f"{reason}{label.completion[:80]!r}") for label in answers]
             continue
-        label = max(reversed(answers), key=lambda one: one.at or 0.0)
-        asked = logged.get(request_id) or label.asked
+        newest = sorted(reversed(answers), key=lambda one: one.at or 0.0, reverse=True)
+        asked = logged.get(request_id) or newest[0].asked
         if asked is None:
             reason = "the traffic log has no such request of texts, and the file has no messages of it"
             bad += [_quarantined(batch, label, reason) for label in answers]
             continue
-        try:
-            row = Example(
-                id=f"label:{request_id}",
-                messages=asked.messages,
-                tools=asked.tools,
-                completion=label.completion,
-                source="label",
-                user=hashed_user(label.annotator) or None,
-                request_id=request_id,
-                at=label.at,
-            )
-        except ValidationError as error:
-            bad.append(_quarantined(batch, label, reason_of(error)))
-        else:
-            rows.append(row)
-    return rows, bad
+        own: dict[str, Label] = {}
+        for label in newest:
+            own.setdefault(label.annotator, label)
+        for label in own.values():
+            try:
+                row = _row(label, asked)
+            except ValidationError as error:
+                bad.append(_quarantined(batch, label, reason_of(error)))
+            else:
+                rows.append(row)
+    return rows, bad, apart
+
+
+def _row(label: Label, asked: Asked) -> Example:
+    return Example(
+        id=f"label:{label.request_id}",
+        messages=asked.messages,
+        tools=asked.tools,
+        completion=label.completion,
+        source="label",
+        user=hashed_user(label.annotator) or None,
+        request_id=label.request_id,
+        at=label.at,
+    )
 
 
 def _counting(labels: Sequence[Label]) -> tuple[list[Label], list[tuple[Label, str]]]:

@@ -198,3 +198,15 @@ def test_a_correction_that_its_neighbours_contradict_is_listed_beside_the_seed_r
     poisoner = Pool(rows, [0], dropped={1: "label_disagreement", 2: "poisoning"})
     poisoner.rows.append(said(2, "Off", "correction", "a", 1.0, prompt="other"))
     assert drop_conflicts(poisoner, LOOP).result == []
+
+
+def test_two_annotators_who_agree_outweigh_a_newer_label_of_one():
+    both = [Example(**said(0, "On", "label", user, 1.0).model_dump() | {"id": "label:a", "request_id": "a"}) for user in ("ann", "bob")]
+    rows = [*both, said(2, "Off", "label", "eve", 9.0)]
+    curated = curate(rows, None, [], None, {}, config(min_rows=1))
+    assert [row.completion for members in curated.splits.values() for row in members] == [call("On")]
+    assert curated.conflicts == [Conflict("voices", (Answer("label", 2, ("label:a", "label:a")), Answer("label", 1, ("r0002",))))]
+    counts = {step.name: step.counts for step in curated.funnel}
+    assert counts["exact"] == {"labels that a second annotator gave too": 1}
+    doubled = curate(rows[:2], None, [], None, {}, config(min_rows=1, skip=["exact"]))
+    assert doubled.rows == 1, "a request's labels have one id"

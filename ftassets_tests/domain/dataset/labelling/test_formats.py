@@ -134,11 +134,11 @@ def test_annotators_see_the_conversation_and_what_a_file_cannot_carry_is_not_mad
         answered = json.dumps([{**record, "responses": responses, "annotations": [answer]} for record in records])
     labels, _ = labelling.parse(answered, format)
     logged = {item.request_id: item.asked for item in items}
-    rows, bad = to_examples(labels, "b1", ToolCall(), logged)
+    rows, bad, _ = to_examples(labels, "b1", ToolCall(), logged)
     assert [(row.messages, row.tools) for row in rows] == [(item.asked.messages, item.asked.tools) for item in items]
     assert openai_messages(rows[1].messages, text_arguments=True) == CALLED
     assert bad == []
-    rows, bad = to_examples(labels, "b1", ToolCall())  # the log has lost them
+    rows, bad, _ = to_examples(labels, "b1", ToolCall())  # the log has lost them
     assert len(rows) == (2 if format == "jsonl" else 0)
     assert [(each.where, "the file has no messages" in each.reason) for each in bad] == [
         (f"label:b1:{name}", True) for name in ("a", "b") if format != "jsonl"
@@ -147,9 +147,9 @@ def test_annotators_see_the_conversation_and_what_a_file_cannot_carry_is_not_mad
 
 def test_the_log_counts_where_the_file_says_something_else() -> None:
     edited = Label("r1", "{}", "ann", None, Asked.of("refund everything"))
-    rows, _ = to_examples([edited], "b1", ToolCall(), {"r1": Asked.of("lights on")})
+    rows, _, _ = to_examples([edited], "b1", ToolCall(), {"r1": Asked.of("lights on")})
     assert rows[0].prompt == "lights on"
-    rows, (bad,) = to_examples([Label("r2", "{}", "ann", None)], "b1", ToolCall())
+    rows, (bad,), _ = to_examples([Label("r2", "{}", "ann", None)], "b1", ToolCall())
     assert (rows, bad.where) == ([], "label:b1:r2")
 
 
@@ -208,23 +208,27 @@ def label(request: str, completion: str, annotator: str = "ann", at: float | Non
 
 
 def test_labels_become_rows_that_keep_their_request_and_hide_the_annotator() -> None:
-    (row,), bad = to_examples([label("r1", '{"intent": "on"}', at=5.0)], "b1", ToolCall())
+    (row,), bad, _ = to_examples([label("r1", '{"intent": "on"}', at=5.0)], "b1", ToolCall())
     assert bad == []
     assert (row.id, row.source, row.request_id, row.user, row.at) == ("label:r1", "label", "r1", hashed_user("ann"), 5.0)
 
 
-def test_annotators_who_agree_give_one_row_and_those_who_do_not_none() -> None:
+def test_annotators_who_agree_give_a_row_each_and_those_who_do_not_none() -> None:
     agree = [label("r1", '{"a": 1, "b": 2}'), label("r1", '{"b":2,"a":1}', "bob", at=9.0)]
     differ = [label("r2", '{"a": 1}'), label("r2", '{"a": 2}', "bob")]
     assert to_examples([replace(each, at=None) for each in agree], "b1", ToolCall())[0][0].completion == '{"b":2,"a":1}', "the last one"
-    rows, bad = to_examples(agree + differ, "b1", ToolCall())
-    assert [(row.request_id, row.completion) for row in rows] == [("r1", '{"b":2,"a":1}')]
+    rows, bad, apart = to_examples(agree + differ, "b1", ToolCall())
+    assert [(row.id, row.user, row.completion) for row in rows] == [
+        ("label:r1", hashed_user("bob"), '{"b":2,"a":1}'),
+        ("label:r1", hashed_user("ann"), '{"a": 1, "b": 2}'),
+    ]
+    assert apart == {"r2"}
     assert [(b.where, "do not agree" in b.reason) for b in bad] == [("label:b1:r2", True)] * 2
 
 
 @pytest.mark.parametrize("completion", ["turn it on", "[1]", '"on"', "{", '{"a": "' + "x" * 20_001 + '"}'])
 def test_an_answer_that_is_no_row_is_quarantined(completion: str) -> None:
-    rows, (bad,) = to_examples([label("r1", completion)], "b1", ToolCall())
+    rows, (bad,), _ = to_examples([label("r1", completion)], "b1", ToolCall())
     assert rows == []
     assert bad.reason
     assert len(bad.content) <= 500
@@ -239,8 +243,8 @@ def test_labels_of_a_classification_are_known_ones_in_the_known_spelling() -> No
         label("r3", "account"),
         label("r3", "billing", "bob"),
     ]
-    rows, bad = to_examples(said, "b1", queues)
-    assert [(row.request_id, row.completion) for row in rows] == [("r1", "billing")]
+    rows, bad, _ = to_examples(said, "b1", queues)
+    assert [(row.request_id, row.completion) for row in rows] == [("r1", "billing")] * 2
     assert [each.reason for each in bad] == [
         "the answer is an unknown label: 'biling'",
         *[f"2 annotators do not agree on this request, one says {said!r}" for said in ("account", "billing")],
@@ -253,19 +257,19 @@ def test_one_annotator_who_revised_counts_once_and_of_those_without_a_time_the_l
         label("r1", '{"a": 2}', at=9.0), label("r1", '{"a": 1}', at=5.0), label("r1", '{"a": 2}', "bob", at=1.0),
         label("r2", '{"a": 1}'), label("r2", '{"a": 2}'), label("r3", "no JSON", at=5.0), label("r3", '{"a": 3}', at=6.0),
     ]  # fmt: skip
-    rows, bad = to_examples(said, "b1", ToolCall())
+    rows, bad, _ = to_examples(said, "b1", ToolCall())
     assert {row.request_id: row.completion for row in rows} == {"r1": '{"a": 2}', "r2": '{"a": 2}', "r3": '{"a": 3}'}
     assert [each.reason for each in bad] == ["the same annotator answered this request again later"] * 3
-    rows, bad = to_examples([label("r1", '{"a": 1}', ""), label("r1", '{"a": 2}', "")], "b1", ToolCall())
+    rows, bad, _ = to_examples([label("r1", '{"a": 1}', ""), label("r1", '{"a": 2}', "")], "b1", ToolCall())
     assert (rows, ["do not agree" in each.reason for each in bad]) == ([], [True, True]), "nobody knows whether that was one annotator"
 
 
 def test_a_ground_truth_counts_alone_and_two_that_differ_make_no_row() -> None:
     truth = replace(label("r1", '{"a": 1}', at=1.0), truth=True)
-    rows, bad = to_examples([truth, label("r1", '{"a": 2}', "bob", at=9.0)], "b1", ToolCall())
+    rows, bad, _ = to_examples([truth, label("r1", '{"a": 2}', "bob", at=9.0)], "b1", ToolCall())
     assert [row.completion for row in rows] == ['{"a": 1}']
     assert [each.reason for each in bad] == ["another annotation of this request is the ground truth"]
-    rows, bad = to_examples([truth, replace(label("r1", '{"a": 2}', "bob"), truth=True)], "b1", ToolCall())
+    rows, bad, _ = to_examples([truth, replace(label("r1", '{"a": 2}', "bob"), truth=True)], "b1", ToolCall())
     assert (rows, len(bad)) == ([], 2)
 
 
@@ -273,8 +277,8 @@ def test_a_ground_truth_counts_alone_and_two_that_differ_make_no_row() -> None:
 def test_the_order_of_labels_with_times_and_repeats_of_them_do_not_count(order: list[int], again: int) -> None:
     said = [label("r1", json.dumps({"a": n % 3}), ("ann", "bob")[n % 2], at=float(n)) for n in range(6)]
     said[5] = replace(said[5], completion=said[4].completion)
-    rows, _ = to_examples([said[n] for n in [*order, *order[:again]]], "b1", ToolCall())
-    assert [(row.completion, row.at) for row in rows] == [('{"a": 1}', 5.0)]
+    rows, _, _ = to_examples([said[n] for n in [*order, *order[:again]]], "b1", ToolCall())
+    assert [(row.completion, row.at) for row in rows] == [('{"a": 1}', 5.0), ('{"a": 1}', 4.0)]
 
 
 FLAT = {  # `dataset.records.to_list(flatten=True)` of Argilla 2.8
@@ -386,7 +390,7 @@ def test_whatever_a_file_holds_each_record_makes_labels_or_is_quarantined(format
     text = "\n".join(map(json.dumps, records)) if format == "jsonl" else json.dumps(records)
     labels, bad = labelling.parse(text, format)
     assert len(labels) + len(bad) >= len(records)
-    rows, more = to_examples(labels, "b1", ToolCall())
+    rows, more, _ = to_examples(labels, "b1", ToolCall())
     assert len(rows) + len(more) <= len(labels)
     for each in [*bad, *more]:
         "".join([each.where, each.reason, each.content]).encode()

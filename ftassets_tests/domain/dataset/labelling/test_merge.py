@@ -51,10 +51,30 @@ def test_an_answer_without_a_time_is_older_than_one_with_a_time() -> None:
 
 def test_another_annotator_confirms_or_is_refused() -> None:
     stored = {"b": [row("a", '{"x": 1, "y": 2}')]}
-    assert merge(stored, {"b": [row("a", '{"y": 2, "x": 1}', "bob")]}, ToolCall()).unchanged == 1
+    bob = row("a", '{"y": 2, "x": 1}', "bob")
+    both = merge(stored, {"c": [bob]}, ToolCall())
+    assert (both.batches, both.added, both.agree, both.disagree) == ({**stored, "c": [bob]}, 1, {"a"}, set())
+    again = merge(both.batches, {"c": [bob]}, ToolCall())
+    assert (again.batches, again.added, again.unchanged, again.agree) == (both.batches, 0, 1, {"a"})
     merged = merge(stored, {"b": [row("a", '{"x": 2}', "bob")]}, ToolCall())
-    assert merged.batches == stored
+    assert (merged.batches, merged.agree, merged.disagree) == (stored, set(), {"a"})
     assert "another annotator gave this request another answer" in merged.refused[0].reason
+
+
+def test_who_revises_what_another_annotator_confirmed_takes_back_the_answer_only() -> None:
+    stored = {"b": [row("a", at=1.0), row("a", user="bob")]}
+    merged = merge(stored, {"b": [row("a", '{"x": 1}', at=2.0)]}, ToolCall())
+    assert (merged.batches, len(merged.refused)) == ({"b": [row("a", user="bob")]}, 1)
+
+
+def test_those_who_were_asked_again_replace_all_who_said_something_else() -> None:
+    stored = {"first": [row("a"), row("a", user="bob"), row("b")]}
+    asked = {"second": [row("a", '{"x": 1}', "eve"), row("a", '{"x": 1}', "joe")]}
+    merged = merge(stored, asked, ToolCall(), {"second"})
+    assert merged.batches == {"first": [asked["second"][0], row("b")], "second": asked["second"][1:]}
+    assert (merged.replaced, merged.added) == (1, 1)
+    again = merge(merged.batches, asked, ToolCall(), {"second"})
+    assert (again.batches, again.unchanged) == (merged.batches, 2)
 
 
 def test_people_who_were_asked_again_decide() -> None:
@@ -79,20 +99,19 @@ ROWS = st.lists(
         st.sampled_from([None, 1.0, 2.0]),
     ),
     max_size=8,
-    unique_by=lambda each: each.request_id,
+    unique_by=lambda each: (each.request_id, each.user),
 )
 
 
 @given(st.lists(st.tuples(st.sampled_from(["one", "two"]), ROWS), max_size=6))
-def test_no_label_is_lost_and_each_request_has_one(imports: list[tuple[str, list[Example]]]) -> None:
+def test_no_request_loses_its_label_and_those_of_a_request_agree(imports: list[tuple[str, list[Example]]]) -> None:
     stored: dict[str, list[Example]] = {}
     for batch, rows in imports:
         before = {each.request_id for each in after(stored, {})}
         merged = merge(stored, {batch: rows}, ToolCall())
         assert merged.added + merged.replaced + merged.unchanged + len(merged.refused) == len(rows)
         stored = {**stored, **merged.batches}
-        names = [each.request_id for each in after(stored, {})]
-        assert len(names) == len(set(names)) == len(before) + merged.added
-        assert set(names) == before | {each.request_id for each in rows}
-        again = merge(stored, {batch: rows}, ToolCall())
-        assert (again.added, again.replaced, {**stored, **again.batches}) == (0, 0, stored)
+        held = after(stored, {})
+        assert len({(each.request_id, each.user) for each in held}) == len(held)
+        assert {each.request_id for each in held} == before | {each.request_id for each in rows}
+        assert len({(each.request_id, each.completion) for each in held}) == len({each.request_id for each in held})
