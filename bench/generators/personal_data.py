@@ -4,6 +4,9 @@ Values come from faker's providers of the locale, sentences were written for it.
 alone: nothing of `ftassets` is asked.
 """
 
+import base64
+import hashlib
+import json
 import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -199,6 +202,33 @@ _SECRETS: tuple[tuple[tuple[str, int, str], ...], ...] = (
         ("\n-----END OPENSSH PRIVATE KEY-----", 0, ""),
     ),
 )
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def _wallet_key(rng: random.Random) -> str:
+    """A private key of Bitcoin in its wallet import format."""
+    key = b"\x80" + rng.randbytes(32) + (b"\1" if rng.random() < 0.5 else b"")
+    key += hashlib.sha256(hashlib.sha256(key).digest()).digest()[:4]
+    number, written = int.from_bytes(key, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        written = _BASE58[digit] + written
+    return written
+
+
+def _broken_token(rng: random.Random) -> str:
+    """A JSON web token that is broken over lines of equal length."""
+    algorithm, size = rng.choice([("HS256", 32), ("ES256", 64), ("RS256", 256), ("RS512", 512)])
+    parts = (
+        json.dumps({"alg": algorithm}).encode(),
+        json.dumps({"sub": rng.randbytes(rng.randint(8, 90)).hex()}).encode(),
+        rng.randbytes(size),
+    )
+    token = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+    width = rng.choice([60, 64, 76])
+    return rng.choice(["\n", "\r\n", "\n  "]).join(token[start : start + width] for start in range(0, len(token), width))
+
+
 _SECRET_WORDS = (
     "my key is {} and it fails",
     "curl -H 'Authorization: Bearer {}' https://api.example.com",
@@ -212,9 +242,12 @@ _SECRET_WORDS = (
 def with_secrets(count: int, seed: int) -> Iterator[tuple[str, int, int]]:
     """Texts with a secret, and where it stands."""
     rng = random.Random(seed)
+    kinds = len(_SECRETS) + 2
     for n in range(count):
-        value = "".join(
-            begin + "".join(rng.choice(alphabet) for _ in range(length)) for begin, length, alphabet in _SECRETS[n % len(_SECRETS)]
-        )
+        kind = n % kinds
+        if kind < len(_SECRETS):
+            value = "".join(begin + "".join(rng.choice(alphabet) for _ in range(length)) for begin, length, alphabet in _SECRETS[kind])
+        else:
+            value = _wallet_key(rng) if kind == len(_SECRETS) else _broken_token(rng)
         before, after = rng.choice(_SECRET_WORDS).replace("{{", "{").replace("}}", "}").split("{}")
         yield before + value + after, len(before), len(before) + len(value)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ftassets.domain.personal_data.accounts import cards, ibans, split_cards, ssns
+from ftassets.domain.personal_data.checked_keys import checked_keys
 from ftassets.domain.personal_data.contacts import emails, ips, veiled_emails
 from ftassets.domain.personal_data.credentials import PRIVATE_KEY, is_called_secret, may_be_letters, may_be_named, may_be_phrase, secrets
 from ftassets.domain.personal_data.folding import folded, unescaped
@@ -63,6 +64,7 @@ def _found(text: str) -> Iterator[Span]:
     yield from ibans(text)
     yield from ips(text)
     yield from secrets(text)
+    yield from checked_keys(text)
     yield from split_cards(text)
     if _LONG_NUMBER.search(text):
         yield from cards(text)

@@ -1,5 +1,6 @@
 """Personal data and secrets: found where form, checksum and the words around them say so, in any script, and nothing else is."""
 
+import json
 import time
 
 import pytest
@@ -357,6 +358,8 @@ SECRETS = [
     "sntrys_" + "aBcd" * 20,
     "ATATT3" + "aB-d" * 46,
     "AGE-SECRET-KEY-1" + "QPZRY" * 11 + "QPZ",
+    "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ",  # of Bitcoin's own page on the format
+    "KwdMAjGmerYanjeui5SHS7JkmpZvVipYvB2LJGU1ZxJwYvP98617",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn\nygWyF0==\n-----END RSA PRIVATE KEY-----",
 ]
@@ -567,6 +570,8 @@ HOSTILE_SECRETS = [
     "ssn ",
     "sk-",
     "eyJa.",
+    "eyJ\na",
+    "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ ",
     "-----BEGIN PRIVATE KEY-----\nA1",
     "password=a1 ",
     "://a:1",
@@ -604,3 +609,30 @@ def test_of_marks_of_private_keys_in_a_row_each_is_a_secret_of_its_own() -> None
     assert [(span.start, span.end) for span in find(mark * 3)] == [(0, 31), (31, 62), (62, 93)]
     text = f"{mark}\nMIIEow\n{mark}\nMIIB\n-----END RSA PRIVATE KEY----- ok"
     assert redact(text, find(text)) == "<SECRET><SECRET> ok"
+
+
+HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+TOKEN = f"{HEADER}.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+
+
+@pytest.mark.parametrize("width", [24, 40, 64, 76])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n> ", " \\\n    "])
+def test_a_web_token_over_several_lines_is_found_whole(width: int, end: str) -> None:
+    broken = end.join(TOKEN[start : start + width] for start in range(0, len(TOKEN), width))
+    for after in ("\nthanks", " and so on", ""):
+        text = f"my token:\n{broken}{after}"
+        assert redact(text, find(text)) == f"my token:\n<SECRET>{after}"
+    document = json.dumps({"said": f"{broken}\nthanks"})
+    assert TOKEN[-9:] not in redact(document, find(document))
+
+
+def test_lines_without_the_header_of_a_token_are_left() -> None:
+    for text in ("eyJ is how it\nbegins", "eyJhbGci\nOiJIUzI1", f"{HEADER[:-4]}\nword.word.word"):
+        assert find(text) == []
+
+
+def test_a_key_of_a_wallet_needs_its_checksum() -> None:
+    key = "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ"
+    assert find(f"is {key} right")
+    assert find(f"is {key[:20]}{'a' if key[20] != 'a' else 'b'}{key[21:]} right") == []
+    assert find(f"is x{key} right") == []
