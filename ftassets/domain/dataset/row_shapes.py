@@ -4,12 +4,14 @@ OpenAI and TRL (`messages`), Alpaca and Dolly (`instruction`), ShareGPT (`conver
 used, or is one of the notes that no model reads, or the row is refused by its name.
 """
 
+import itertools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ftassets.domain.personal_data.texts import scrubbed_text
+from ftassets.wording import amount
 
 OWN = {"id", "slice", "group", "quality_score"}
 NOTES = {  # about the row, by names of well-known datasets; `metadata` is for everything else
@@ -129,7 +131,33 @@ def _sharegpt(row: Mapping[str, Any]) -> Turns:
     members = row["conversations"]
     if not isinstance(members, list):
         raise ValueError('"conversations" is not a list')
-    return Turns([*_system(row), *(_said(member, number) for number, member in enumerate(members, start=1))], _tools(row))
+    said = [_said(member, number) for number, member in enumerate(members, start=1)]
+    return Turns([*_system(row), *_parallel(members, said)], _tools(row))
+
+
+def _parallel(members: Sequence[Any], turns: Sequence[Any]) -> list[Any]:
+    """The turns with calls in a row as those of one message, whose results follow in the same order."""
+    made: list[Any] = []
+    waiting: list[dict[str, Any]] = []
+    for called, group in itertools.groupby(zip(members, turns, strict=True), key=lambda pair: _is_call(pair[0])):
+        found = [turn for _, turn in group]
+        if called:
+            waiting = [call for turn in found for call in turn["tool_calls"]]
+            if len(waiting) > 1:
+                waiting = [{**call, "id": f"call_{len(made)}_{number}"} for number, call in enumerate(waiting)]
+            made.append({name: value for turn in found for name, value in turn.items()} | {"tool_calls": waiting})
+            continue
+        if len(waiting) > 1:
+            results = list(itertools.takewhile(lambda turn: isinstance(turn, Mapping) and turn.get("role") == "tool", found))
+            if len(results) != len(waiting):
+                raise ValueError(f"{len(waiting)} calls in a row have {amount(len(results), 'result')}: nothing says of which call it is")
+            found[: len(results)] = [{**result, "tool_call_id": call["id"]} for result, call in zip(results, waiting, strict=True)]
+        made += found
+    return made
+
+
+def _is_call(member: Any) -> bool:
+    return isinstance(member, Mapping) and member.get("from") == "function_call"
 
 
 def _said(member: Any, number: int) -> Any:
@@ -138,10 +166,11 @@ def _said(member: Any, number: int) -> Any:
     rest = {name: value for name, value in member.items() if name not in ("from", "value")}
     speaker, value = member["from"], member.get("value")
     if speaker == "function_call":
-        call = _loads(value)
-        if not isinstance(call, Mapping):
-            raise ValueError(f"message {number}: the value of a function_call is not a JSON object")
-        return {**rest, "role": "assistant", "tool_calls": [{"function": call}]}
+        read = _loads(value)
+        calls = read if isinstance(read, list) and read else [read]
+        if not all(isinstance(call, Mapping) for call in calls):
+            raise ValueError(f"message {number}: the value of a function_call is neither a JSON object nor a list of them")
+        return {**rest, "role": "assistant", "tool_calls": [{"function": call} for call in calls]}
     if not isinstance(speaker, str) or speaker not in _SHAREGPT:
         raise ValueError(f"message {number}: 'from' is {str(speaker)[:30]!r}, known are {', '.join(_SHAREGPT)} and function_call")
     return {**rest, "role": _SHAREGPT[speaker], "content": value}

@@ -84,6 +84,34 @@ def test_calls_and_results_of_sharegpt_are_those_of_the_row(result: str, tools: 
     assert json.loads(found.tools or "") == TOOLS
 
 
+@pytest.mark.parametrize("in_one_turn", [True, False])
+def test_calls_of_sharegpt_in_a_row_are_parallel_and_have_their_results(in_one_turn: bool) -> None:
+    calls = [{"name": "track", "arguments": {"number": n}} for n in (7, 8)]
+    called = [calls] if in_one_turn else calls
+    turns = [
+        {"from": "human", "value": "Where are orders 7 and 8?"},
+        *({"from": "function_call", "value": json.dumps(each)} for each in called),
+        {"from": "observation", "value": "in Hamburg"},
+        {"from": "observation", "value": "in Kiel"},
+        {"from": "gpt", "value": "One moment."},
+        {"from": "human", "value": "And 9?"},
+        {"from": "function_call", "value": json.dumps({"name": "track", "arguments": {"number": 9}})},
+        {"from": "observation", "value": "lost"},
+        {"from": "gpt", "value": "Lost."},
+    ]
+    found = read({"conversations": turns})
+    assert isinstance(found, Example)
+    assert [m.role for m in found.messages] == ["user", "assistant", "tool", "tool", "assistant", "user", "assistant", "tool"]
+    asked = found.messages[1].tool_calls or ()
+    assert [(call.arguments, call.id) for call in asked] == [
+        (json.dumps({"number": n}), m.tool_call_id) for n, m in zip((7, 8), found.messages[2:4], strict=True)
+    ]
+    assert len({call.id for call in asked}) == 2
+    lacking = read({"conversations": [*turns[:-7], *turns[-6:]]})
+    assert isinstance(lacking, Quarantined)
+    assert "2 calls in a row have 1 result: nothing says of which call it is" in lacking.reason
+
+
 @pytest.mark.parametrize(
     ("fields", "name"),
     [
