@@ -53,6 +53,13 @@ def test_answers_that_are_no_call_are_dropped() -> None:
     assert set(check_answers(pool(rows), LOOP).dropped) == {1, 2, 3, 4}
 
 
+def test_a_byte_order_mark_around_an_answer_is_left_out_and_counted() -> None:
+    outcome = check_answers(pool([answered(0, '\ufeff{"intent": "On"}'), answered(1, '{"intent": "On"}'), answered(2, "\ufeff")]), LOOP)
+    assert {i: row.completion for i, row in outcome.changed.items()} == {0: '{"intent": "On"}'}
+    assert set(outcome.dropped) == {2}
+    assert outcome.counts == {"answers without a byte order mark": 1}
+
+
 def test_an_answer_that_cannot_be_written_is_dropped() -> None:
     rows = [answered(0, r'{"intent": "\ud83d\ude00"}'), answered(1, r'{"intent": "\ud83d"}'), answered(2, r'{"\uDC00": 1}')]
     assert check_answers(pool(rows), LOOP).dropped == dict.fromkeys((1, 2), "the answer holds half of a surrogate pair")
