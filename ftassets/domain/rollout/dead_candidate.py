@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ftassets.domain.retrain import span
+from ftassets.wording import span
 
 
 @dataclass(frozen=True)
