@@ -20,8 +20,7 @@ def check_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows whose answer has not the task's form: no JSON object, text of white space only, a label that is not known.
 
     Known labels are those of `task.labels`, else of the seed, the golden set and labelling batches. A label that differs from a known
-    one only in case or white space is changed to it. A byte order mark around an answer is left out: it is no part of what is said, and no
-    reader of JSON takes it.
+    one only in case or white space is changed to it. A byte order mark around an answer is left out, because readers of JSON refuse it.
     """
     trusted = [pool.rows[i] for i in pool.index if pool.rows[i].source in _TRUSTED]
     form = loop.task.form.knowing(row.completion for row in [*trusted, *(row for row in pool.golden if row.source == "golden")])
