@@ -92,9 +92,10 @@ def _show_status(found: dict[str, Any]) -> None:
     from ftassets.cli.commands.status import lines_of
 
     rows = []
-    for name, loop in found["loops"].items():
+    for name, loop in {**found["loops"], **found["held"]}.items():
         weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in loop["weights"].items()) or "-"
-        rows.append((name, loop["phase"], weights, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"]))
+        paused = "no usable file" if name in found["held"] else loop["paused"] or "-"
+        rows.append((name, loop["phase"], weights, (loop["standby"] or "-")[:12], paused, found["gateway"]))
     show_table(("loop", "phase", "traffic", "standby", "paused", "gateway"), rows)
     for problem in found["broken_files"].values():
         typer.secho(f"a loop file cannot be used, see `ftassets check`: {problem}", fg=typer.colors.YELLOW)

@@ -1,11 +1,14 @@
 """One loop whose file or state cannot be read: the others are served, and it is served as it was if that is known."""
 
+import re
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from ftassets.backends.serving.base import Refused, ServingError
+from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.gateway.__main__ import served_loops
 from ftassets.testing.releases import released
@@ -51,6 +54,10 @@ def test_a_loop_whose_file_broke_keeps_its_production_and_nothing_new_gets_traff
         assert b not in serving.state("support").rejected, "it may start again when the file is corrected"
         wait_until(lambda: ask(url, "support").status_code == 200, 10)
         assert versions(url) == {a}
+        shown = CliRunner().invoke(app, ["status"], env={"FTASSETS_HOME": str(home.root)})
+        assert shown.exit_code == 1
+        assert re.search(rf"support .* serving .* {a[:12]} 100 % .* no usable file ", shown.stdout)
+        assert re.search(r"other .* idle ", shown.stdout)
         with pytest.raises(Refused, match=r"support is served as it was, and nothing new gets traffic: .*bse_model.*`ftassets up` again"):
             serving.start("support", b, 5, 60.0, "test", "second")
         serving.start("other", released(home, "d", "other"), 100, 60.0, "test", "first")

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
+from itertools import islice
 from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ LOCK_SECONDS = 120.0
 SERVER_SECONDS = 30  # for one answer of a server
 _BATCH = 500  # points in one request: a server takes 32 MB
 _PAGE = 10_000  # ids in one answer
+_TURN = 5_000  # points that are thinned out before others may open the store: a folder deletes some hundred a second
 _COLLECTION = "queries"
 _EMBEDDER = "embedder.json"
 _ID, _SHARE = "id", "share"  # in it
@@ -128,13 +130,17 @@ class QdrantVectorStore(VectorStore):
             return 1.0 if name is None else float(self._notes(name).get(_SHARE, 1.0))
 
     def thin(self, loop: str, embedder: str, share: float) -> None:
-        with self._opened(loop, embedder) as (client, collection):
-            if client is None:
-                return
-            self._note(self._names(loop)[embedder], {_ID: embedder, _SHARE: share})  # first: a kill leaves too many points, not too few
-            surplus: list[Any] = [each for each, request_id in _requests(client, collection) if not drawn(request_id, share)]
-            for start in range(0, len(surplus), _BATCH):
-                client.delete(collection, surplus[start : start + _BATCH])
+        more = True
+        while more:
+            with self._opened(loop, embedder) as (client, collection):
+                if client is None:
+                    return
+                # first: a kill leaves too many points, not too few
+                self._note(self._names(loop)[embedder], {_ID: embedder, _SHARE: share})
+                surplus: list[Any] = [*islice((each for each, of in _requests(client, collection) if not drawn(of, share)), _TURN)]
+                for start in range(0, len(surplus), _BATCH):
+                    client.delete(collection, surplus[start : start + _BATCH])
+            more = len(surplus) == _TURN
 
     def embedders(self, loop: str) -> list[str]:
         return sorted(self._names(loop))

@@ -62,8 +62,9 @@ def describe(home: Home) -> dict[str, Any]:
     moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest report of each kind with
     its time, verdict and values. `notes` are sentences about what people signed, about a trigger that waits or what auto would have done,
     about reports that found something wrong, about releases that do not count, about runs that nothing executes any more, and about an
-    embedder that lacks its key or whose vectors are being made again. `broken_files` are loop files that cannot be used: their loops are
-    not shown. `unread` are loops of which something else cannot be read, with the reason.
+    embedder that lacks its key or whose vectors are being made again. `broken_files` are loop files that cannot be used; `held` are
+    loops without a usable file that the gateway serves all the same, with what they serve. `unread` are loops of which something else
+    cannot be read, with the reason.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -146,7 +147,17 @@ def describe(home: Home) -> dict[str, Any]:
         except (FtassetsError, OSError, ValueError) as error:  # what is damaged of one loop hides no other
             unread_loops[name] = ending(error).sentence
     broken_files = {str(file.path): file.problem for file in folder.broken}
-    return {"gateway": gateway, "loops": loops, "broken_files": broken_files, "unread": unread_loops}
+    held = {name: _served(client, name) for name in sorted(health["loops"].keys() - configured.keys())} if answers else {}
+    return {"gateway": gateway, "loops": loops, "broken_files": broken_files, "held": held, "unread": unread_loops}
+
+
+def _served(client: Serving, loop: str) -> dict[str, Any]:
+    """What the gateway serves of a loop; its state is not known where it cannot be read."""
+    try:
+        state = client.state(loop)
+    except ServingError as error:
+        return {"phase": "unknown", "weights": {}, "standby": None, "why": str(error)}
+    return {"phase": state.phase, "weights": state.weights, "standby": state.standby, "why": None}
 
 
 def loops_health(home: Home, loops: Mapping[str, LoopConfig], now: float) -> tuple[dict[str, str], dict[str, Health]]:

@@ -23,6 +23,9 @@ def test_more_points_than_one_request_and_one_answer_hold(server: bool, tmp_path
     monkeypatch.setattr(embedded, "_PAGE", 4)
     store.add("voice", "e", [point(n) for n in range(10)])
     assert ids(store.window("voice", "e", 1, 10, 20)) == [f"req-{n}" for n in range(1, 10)]
+    monkeypatch.setattr(embedded, "_TURN", 3)
+    store.thin("voice", "e", 0.0)
+    assert store.count("voice", "e") == 0, "in several turns"
 
 
 ADDER = """
