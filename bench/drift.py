@@ -24,7 +24,7 @@ from ftassets.domain.drift.budget import WINDOWS_PART, evidence_limit
 from ftassets.domain.drift.comparison import concentration_threshold
 from ftassets.domain.drift.concentration import concentration, nearest_similarities
 from ftassets.domain.drift.mix import centroid_distance
-from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, novelty_scores, window_novelty
 from ftassets.domain.drift.occupancy import assign, fit_centres, psi
 from ftassets.domain.drift.sensitivity import found_over_windows
 from ftassets.testing.hash_embedder import HashEmbedder
@@ -202,7 +202,7 @@ class Split:
     def values(self, rows: np.ndarray) -> np.ndarray:
         """The statistics of a window of rows (n,) that raise alarms."""
         return np.append(
-            self.scores[rows].mean(axis=0),
+            window_novelty(self.reference.usual, self.scores[rows], self.groups[rows]),
             concentration(self.vectors[rows], self.similar[rows], self.groups[rows], self.reference.occupancy).value,
         )
 

@@ -11,6 +11,7 @@ all rows have the same chance. A judge marks one score in twenty a step off by i
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import cache
 from itertools import pairwise, product
 
@@ -21,14 +22,16 @@ from scipy.stats import norm
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.cron import ticks_a_day
 from ftassets.config.loop import Drift
-from ftassets.domain.drift import alarm_rate
+from ftassets.domain.drift import Reference, alarm_rate, build_reference, novelty_thresholds
 from ftassets.domain.drift.budget import WINDOWS_PART
+from ftassets.domain.drift.novelty import at_usual_mix, nearest_distances, novelty_scores
+from ftassets.domain.drift.occupancy import assign
 from ftassets.domain.monitoring.estimate import Estimate, share_of
 from ftassets.domain.monitoring.feedback_age import feedback_age
 from ftassets.domain.monitoring.golden import Floor, at_floor, floor_risk, regression, regression_risk
 from ftassets.domain.monitoring.judge_anchors import follow_judged, judge_drift, risk_of_a_report
-from ftassets.domain.monitoring.lasting_drop import DayShare, Turn, limit_of, turns
-from ftassets.domain.monitoring.planning import changes, good_of, retrains_of
+from ftassets.domain.monitoring.lasting_drop import DayShare, Turn, Watch, likelihoods, limit_of, turns
+from ftassets.domain.monitoring.planning import DAY_SD, changes, good_of, retrains_of
 from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS, Day, Series
 from ftassets.domain.traffic.feedback import FeedbackAge
 from ftassets.domain.traffic.retention import DAY
@@ -36,6 +39,8 @@ from ftassets.domain.traffic.retention import DAY
 YEAR, DROP, MEASURES = 365, 0.05, 4  # days; `monitors.quality_drop`; measures of a loop without a judge
 ANSWERS, LEVELS = (50, 200, 1000), (0.7, 0.9, 0.98)
 STEADY = {"independent answers": (0.0, 0.0), "day effects": (0.02, 0.0), "day effects and weeks": (0.02, 0.02)}
+# users a day and levels of the measures of a loop: two of feedback, two of the log, one of a judge
+LOOP = ((50, 0.9), (50, 0.95), (1000, 0.98), (1000, 0.98), (200, 0.8))
 BEFORE, LASTS, AFTER = 42, 58, 20  # days before, during and after a drop
 TICKET, TRIGGER = limit_of(FALSE_TICKETS / MEASURES), limit_of(FALSE_TRIGGERS / len(CURABLE))
 
@@ -48,10 +53,12 @@ ROWS = {"greedy answers": 1e-3, "sampled answers": 1.0, "sampled answers, all ro
 ANCHORS, JUDGED_A_DAY = 120, 200  # rows with fixed answers and answers that the judge scores in a report
 
 QUARTER, HOURS = 91, 24  # days; hours of a day
+TOPICS, DIMENSIONS, REQUESTS, POOL, IN_WINDOW = 20, 32, (2200, 400), 10_000, 450  # of weekdays and a weekend; to draw from; of a window
 # schedule, and length of the window in hours
 SCHEDULES = tuple(product(("0 * * * *",), (HOURS, 1))) + tuple(product(("0 6 * * *", "0 6 * * 1"), (HOURS, 7 * HOURS)))
 
-SIZES = {"quarters": Size(1000, 10_000, "simulated quarters of each schedule"), "loops": Size(40, 1000, "simulated loops of each cell")}
+SIZES = {"quarters": Size(1000, 10_000, "simulated quarters of each schedule"), "loops": Size(40, 1000, "simulated loops of each cell"),
+         "references": Size(8, 40, "drift references with topics of weekends")}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,8 +75,11 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from drops(rng, options.loops)
     yield from late_praise(rng, options.loops)
     yield from golden(rng, options.loops)
+    yield from together(rng, max(options.loops // 2, 1))
+    yield from hourly(rng, max(options.loops // 2, 1))
     yield from judges(rng, max(options.loops // 4, 1))  # each follows its days anew at each report
     yield from drift(rng, options.quarters)
+    yield from weekends(rng, options.references, options.quarters // 50)
 
 
 def steady_quality(rng: np.random.Generator, loops: int) -> Iterator[Row]:
@@ -191,15 +201,74 @@ def golden(rng: np.random.Generator, loops: int) -> Iterator[Row]:
     yield Row(what, worst, "share", "<= 0.05", worst <= 0.05)
 
 
+def together(rng: np.random.Generator, loops: int) -> Iterator[Row]:
+    """Years in which nothing changes, of loops with all monitors of live quality: tickets and pages of all of them added up.
+
+    Drift alarms have a budget of their own, see `drift`.
+    """
+    limit, others = limit_of(FALSE_TICKETS / len(LOOP)), np.zeros(loops, dtype=int)
+    for loop in range(loops):
+        years = golden_year(rng, FLOOR, ROWS["sampled answers"], YEAR + 1)
+        others[loop] = floor_pages(years[:, 1:].sum(axis=0)) + regressed(years[:, 0], years[:, 1:]) + judge_called_changed(rng)
+    for name, (sd, week) in STEADY.items():
+        found = others.copy()
+        for answers, level in LOOP:
+            units = np.full((loops, YEAR), answers)
+            found += [len(each[::2]) for each in changes(units, good_of(rng, units, np.full(units.shape, level), sd, week), DROP, limit)]
+        share = float((found > 1).mean())
+        what = f"steady year of a loop with {len(LOOP)} measures, golden rows at the floor and a judge, {name}: more than one false ticket"
+        yield Row(what, share, f"share of {loops} loops", "<= 0.05", share <= 0.05)
+
+
+def judge_called_changed(rng: np.random.Generator) -> bool:
+    """Whether any of a year's daily reports says that a judge which has not changed has."""
+    fixed = rng.choice([5, 4, 2, 1], p=[0.3, 0.1, 0.2, 0.4], size=ANCHORS)
+    days = ({f"{n}": score for n, score in enumerate(marked(rng, fixed, 0.0).tolist())} for _ in range(YEAR + 1))
+    first = next(days)
+    return any(judge_drift(first, now, risk_of_a_report(1)).changed for now in days)
+
+
+def hourly(rng: np.random.Generator, loops: int) -> Iterator[Row]:
+    """Years in which nothing changes, with a report each hour: of a day that is not over, it reads what there is so far."""
+    for answers, level in ((50, 0.9), (1000, 0.98)):
+        share = float(np.mean([each > 1 for each in hourly_tickets(rng, loops, answers, level)]))
+        what = f"hourly reports, steady year, {answers} answers a day at {level:g}, day effects: more than one ticket of a measure"
+        yield Row(what, share, f"share of {loops} loops", "<= 0.05", share <= 0.05)
+    right = [golden_year(rng, FLOOR, spread, YEAR * HOURS).sum(axis=0) for spread in ROWS.values() for _ in range(max(loops // 4, 1))]
+    share = float(np.mean([floor_pages(each, HOURS) > 0 for each in right]))
+    what = f"hourly reports, golden floor {FLOOR}, a version at it: years with a page"
+    yield Row(what, share, f"share of {len(right)} loops", "<= 0.05", share <= 0.05)
+
+
+def hourly_tickets(rng: np.random.Generator, loops: int, answers: int, level: float) -> list[int]:
+    """False tickets of a year for each loop; what a report finds on part of a day stands."""
+    watch, tickets = Watch(DROP, loops), np.zeros(loops, dtype=int)
+    for _ in range(YEAR):
+        levels = np.clip(level + rng.normal(0, DAY_SD, loops), 0, 1)
+        units = rng.multinomial(answers, np.full(HOURS, 1 / HOURS), loops)
+        good = rng.binomial(units, levels[:, None]).cumsum(axis=1)
+        units = units.cumsum(axis=1)
+        turned = np.zeros(loops, dtype=bool)
+        for hour in range(HOURS):
+            there = units[:, hour] > 0
+            logs = likelihoods(units[:, hour], good[:, hour], DROP)
+            turned |= there & (deepcopy(watch).evidence(logs) >= TICKET)
+        watch.evidence(logs)
+        tickets += turned & ~watch.down
+        if turned.any():
+            watch.turn(turned)
+    return tickets.tolist()
+
+
 def golden_year(rng: np.random.Generator, share: float, spread: float, days: int = YEAR) -> NDArray[np.bool_]:
     """Whether each of the golden rows was right on each day (rows, days)."""
     chance = rng.beta(share * spread, (1 - share) * spread, GOLDEN)
     return rng.random((GOLDEN, days)) < chance[:, None]
 
 
-def floor_pages(counts: NDArray[np.int64]) -> int:
-    """Pages that reports with these counts of right rows (days,) send."""
-    return sum(below and not before for before, below in pairwise([False, *_below(counts)]))
+def floor_pages(counts: NDArray[np.int64], a_day: int = 1) -> int:
+    """Pages that so many reports a day with these counts of right rows (reports,) send."""
+    return sum(below and not before for before, below in pairwise([False, *_below(counts, a_day)]))
 
 
 def first_page(counts: NDArray[np.int64]) -> int:
@@ -207,10 +276,10 @@ def first_page(counts: NDArray[np.int64]) -> int:
     return next((day for day, below in enumerate(_below(counts), start=1) if below), len(counts))
 
 
-def _below(counts: NDArray[np.int64]) -> Iterator[bool]:
+def _below(counts: NDArray[np.int64], a_day: int = 1) -> Iterator[bool]:
     known = Floor()
     for right in counts.tolist():
-        known, _ = at_floor(_shares(right), right, FLOOR, floor_risk(1), known)
+        known, _ = at_floor(_shares(right), right, FLOOR, floor_risk(a_day), known)
         yield known.below
 
 
@@ -287,6 +356,77 @@ def drift(rng: np.random.Generator, quarters: int) -> Iterator[Row]:
         yield Row(
             what, share, "share", ">= 0.95", share >= 0.95, float(np.mean(before)), "rate of daily reports, alarms of any two reports"
         )
+
+
+def weekends(rng: np.random.Generator, references: int, quarters: int) -> Iterator[Row]:
+    """Quarters in which a quarter of the topics are most of weekends and hardly any of other days, and in the reference as they come.
+
+    Queries are vectors around topics; a window's novelty is the product's, and the peer's is the mean without regard to how few rows of
+    the reference its topics have.
+    """
+    held: dict[tuple[str, int], list[bool]] = {schedule: [] for schedule in SCHEDULES}
+    before: dict[tuple[str, int], list[bool]] = {schedule: [] for schedule in SCHEDULES}
+    for _ in range(references):
+        centres = _unit(rng.normal(size=(TOPICS, DIMENSIONS)))
+        reference = build_reference(_traffic(rng, centres, *REQUESTS), "bench")
+        pools = []
+        for weekend in (False, True):
+            fresh = _traffic(rng, centres, 0 if weekend else POOL, POOL if weekend else 0)
+            clusters = assign(fresh, reference.centres)
+            pools.append((novelty_scores(reference.usual, nearest_distances(fresh, reference.vectors), clusters), clusters))
+        for every, length in SCHEDULES:
+            for _ in range(quarters):
+                usual, plain = _alarms_of_quarter(rng, reference, pools, every, length)
+                held[every, length].append(usual)
+                before[every, length].append(plain)
+    for (every, length), each in held.items():
+        share = float(np.mean(each))
+        what = f"drift, cron {every}, window of {length} h, topics of weekends: quarters with at most 1 false retrain by novelty of windows"
+        peer = "means without regard to the reference's rows"
+        yield Row(what, share, f"share of {len(each)}", ">= 0.95", share >= 0.95, float(np.mean(before[every, length])), peer)
+
+
+def _alarms_of_quarter(
+    rng: np.random.Generator, reference: Reference, pools: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]], every: str, length: int
+) -> tuple[bool, bool]:
+    """Whether a quarter has at most one false retrain, by novelty as the product has it, and by plain means."""
+    policy = Drift(every=every, window=f"{length}h")
+    rate = alarm_rate(policy.false_alarms, policy.budget_reports, consecutive=policy.consecutive, part=WINDOWS_PART)
+    weekend = np.arange(QUARTER * HOURS) // HOURS % 7 >= 5
+    hourly = rng.poisson(np.where(weekend, 0.5, 1.0) * IN_WINDOW / length)
+    k, hour = len(reference.centres), np.repeat(np.arange(len(weekend)), hourly)
+    chosen = rng.integers(POOL, size=len(hour))
+    scores = np.where(weekend[hour, None], pools[1][0][chosen], pools[0][0][chosen])
+    clusters = np.where(weekend[hour], pools[1][1][chosen], pools[0][1][chosen])
+    sums = np.stack([np.bincount(hour, column, len(weekend)) for column in scores.T], axis=-1)
+    counts = np.bincount(hour * k + clusters, minlength=len(weekend) * k).reshape(-1, k)
+    ends = np.arange(length, len(weekend) + 1, round(HOURS / ticks_a_day(every)))
+    sums, counts = (np.vstack([np.zeros((1, each.shape[1])), each.cumsum(axis=0)]) for each in (sums, counts))
+    sums, counts = sums[ends] - sums[ends - length], counts[ends] - counts[ends - length]
+    n = counts.sum(axis=1).astype(int)
+    means = sums / n[:, None]
+    limits = {each: novelty_thresholds(reference, each, rate) for each in set(n.tolist())}
+    above = np.array([limits[each] for each in n.tolist()])
+    found = (at_usual_mix(reference.usual, means, counts), means)
+    alarms = [np.any(each > above, axis=1) for each in found]
+    usual, plain = (retrains_of(ends, length, each, policy) <= policy.false_alarms for each in alarms)
+    return usual, plain
+
+
+def _traffic(rng: np.random.Generator, centres: NDArray[np.float64], weekdays: int, weekend: int) -> NDArray[np.float32]:
+    """Unit vectors of so many queries of weekdays and of a weekend, whose own topics are the first quarter of all."""
+    own = np.arange(TOPICS) < TOPICS // 4
+    topics = [
+        rng.choice(TOPICS, count, p=np.where(own, share / own.sum(), (1 - share) / (~own).sum()))
+        for count, share in ((weekdays, 0.03), (weekend, 0.7))
+    ]
+    vectors = centres[np.concatenate(topics)]
+    return _unit(vectors + 0.15 * rng.normal(size=vectors.shape)).astype(np.float32)
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return found
 
 
 def consecutive_alarms(alarms: NDArray[np.bool_], consecutive: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ftassets.domain.drift.calibration import SIZES, mix_spread
 from ftassets.domain.drift.comparison import Comparison, DriftVerdict, Statistic
-from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, novelty_scores, window_novelty
 from ftassets.domain.drift.reference import Reference
 from ftassets.wording import amount
 
@@ -85,9 +85,9 @@ def evidence(windows: Sequence[WindowEvidence], spread: Spread) -> Evidence:
 
 def window_evidence(reference: Reference, distances: np.ndarray, clusters: np.ndarray, begin: float, until: float) -> WindowEvidence:
     """What the queries of a span add, by their distances (n,) and clusters (n,); n at least the smallest calibrated size."""
-    scores = novelty_scores(reference.usual, distances, clusters)[:, list(NOVELTY).index(STATISTIC)]
-    p_value = reference.nulls[STATISTIC].p_value(len(scores), float(scores.mean()))
-    return WindowEvidence(begin, until, len(scores), standard_score(p_value))
+    values = window_novelty(reference.usual, novelty_scores(reference.usual, distances, clusters), clusters)
+    p_value = reference.nulls[STATISTIC].p_value(len(clusters), float(values[list(NOVELTY).index(STATISTIC)]))
+    return WindowEvidence(begin, until, len(clusters), standard_score(p_value))
 
 
 def accumulated(

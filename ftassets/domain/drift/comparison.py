@@ -10,7 +10,7 @@ from ftassets.domain.drift.concentration import CONCENTRATION, Concentration, co
 from ftassets.domain.drift.energy import energy_distance, energy_rows
 from ftassets.domain.drift.mix_statistics import MIX, Summary
 from ftassets.domain.drift.mmd import fourier_features
-from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, novelty_scores, window_novelty
 from ftassets.domain.drift.occupancy import assign, psi_contributions
 from ftassets.domain.drift.reference import Reference, calibrated_for, check_unit
 from ftassets.errors import InvalidInput
@@ -126,7 +126,7 @@ def novelty_statistics(
     A standardised share can be below zero: fewer queries are new than is usual in these clusters.
     """
     reference, n = calibrated_for(reference, rate), len(distances)
-    values = novelty_scores(reference.usual, distances, clusters).mean(axis=0)
+    values = window_novelty(reference.usual, novelty_scores(reference.usual, distances, clusters), clusters)
     thresholds = novelty_thresholds(reference, n, rate, min_factor, min_share)
     return tuple(
         Statistic(name, float(value), threshold, reference.nulls[name].p_value(n, float(value)))

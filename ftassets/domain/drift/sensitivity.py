@@ -12,7 +12,7 @@ from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, concentratio
 from ftassets.domain.drift.concentration import NEIGHBOURS, SCORES
 from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import fourier_features
-from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, novelty_scores, window_novelty
 from ftassets.domain.drift.occupancy import assign, fit_centres
 from ftassets.domain.drift.reference import Reference
 from ftassets.wording import amount
@@ -84,11 +84,13 @@ def power(
             left = rng.permutation(row[~new_topics[row]])[: n - len(new)]
             usual = np.append(left, rng.choice(others, n - len(new) - len(left)))
             window = np.concatenate([unknown[new], known[usual]])
+            clusters = np.concatenate([played.others[new], reference.clusters[usual]])
+            values = window_novelty(reference.usual, window, clusters)
             chosen = rng.permutation(n) < most_compared(reference)  # the others are in neither set
             state[usual] = state[new] = _GONE
             new, usual = new[chosen[: len(new)]], usual[chosen[len(new) :]]
             state[usual] = state[new] = _WINDOW
-            values = np.append(window.mean(axis=0), _concentration(nearest, state, new, usual))
+            values = np.append(values, _concentration(nearest, state, new, usual))
             seen += bool((values > [*thresholds, dense]).any())
     probability = seen / draws
     return Power(n, unseen_share, probability, reports_until(probability, consecutive))
@@ -104,16 +106,18 @@ def found_over_windows(
     """
     rng, played = np.random.default_rng(seed), _play(reference, n)
     column, of, null = list(NOVELTY).index(STATISTIC), spread(reference), reference.nulls[STATISTIC]
-    usual, unknown = played.known[:, column], played.unknown[played.new_topics, column]
-    others = usual[~played.new_topics]
+    candidates, others = np.flatnonzero(played.new_topics), np.flatnonzero(~played.new_topics)
     means = np.empty(draws * windows)
     for place, row in enumerate(row for rows in harmless_windows(reference.clusters, n, draws * windows, rng) for row in rows):
-        new = rng.choice(unknown, rng.binomial(n, unseen_share))
-        left = usual[rng.permutation(row[~played.new_topics[row]])[: n - len(new)]]
-        means[place] = (new.sum() + left.sum() + rng.choice(others, n - len(new) - len(left)).sum()) / n
-    scores = [standard_score(null.p_value(n, float(mean))) for mean in means]
+        new = rng.choice(candidates, rng.binomial(n, unseen_share))
+        left = rng.permutation(row[~played.new_topics[row]])[: n - len(new)]
+        usual = np.append(left, rng.choice(others, n - len(new) - len(left)))
+        scores = np.concatenate([played.unknown[new], played.known[usual]])
+        clusters = np.concatenate([played.others[new], reference.clusters[usual]])
+        means[place] = window_novelty(reference.usual, scores, clusters)[column]
+    standardised = [standard_score(null.p_value(n, float(mean))) for mean in means]
     found = 0
-    for run in np.array(scores).reshape(draws, windows):
+    for run in np.array(standardised).reshape(draws, windows):
         added = [WindowEvidence(0.0, 0.0, n, float(z)) for z in run]
         found += any(evidence(added[: number + 1], of).value > limit for number in range(windows))
     return found / draws
@@ -155,11 +159,12 @@ def preset_false_alarm_rates(reference: Reference, n: int, draws: int = 1000, se
 
 @dataclass(frozen=True)
 class _Played:
-    """Novelty scores of each row of the reference (m, columns) as a known query, and as one whose cluster is unknown; which of the rows
-    (m,) play new topics."""
+    """Novelty scores of each row of the reference (m, columns) as a known query, and as one whose cluster is unknown and which is counted
+    in one of the `others` (m,); which of the rows (m,) play new topics."""
 
     known: np.ndarray
     unknown: np.ndarray
+    others: np.ndarray
     new_topics: np.ndarray
 
 
@@ -172,6 +177,7 @@ def _play(reference: Reference, n: int) -> _Played:
     return _Played(
         novelty_scores(reference.usual, reference.distances, reference.clusters),
         novelty_scores(reference.usual, distances, clusters),
+        clusters,
         np.isin(reference.clusters, topics),
     )
 

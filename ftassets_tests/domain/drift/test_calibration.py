@@ -112,7 +112,7 @@ def test_mean_type_statistics_know_the_references_own_sampling_error(reference: 
 
 def test_the_spread_of_harmless_mixes_is_that_of_drawn_ones() -> None:
     means, clusters = np.array([0.1, 0.5, 0.9]), np.repeat([0, 1, 2], [500, 300, 200])
-    known = Usual(Scale(np.zeros(1), 0.0), np.array([means @ [0.5, 0.3, 0.2]]), means[:, None])
+    known = Usual(Scale(np.zeros(1), 0.0), np.array([means @ [0.5, 0.3, 0.2]]), means[:, None], np.ones((3, 1)), np.array([50, 30, 20]))
     drawn = np.random.default_rng(0).dirichlet(JITTER * 3 * np.array([0.5, 0.3, 0.2]), 100_000) @ means
     assert mix_spread(known, clusters) == pytest.approx([drawn.std()], rel=0.02)
 

@@ -5,8 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftassets.domain.drift import blocks
-from ftassets.domain.drift.novelty import NOVELTY, PRIOR, Scale, leave_one_out_distances, nearest_distances, novelty_scores, surprise, usual
+from ftassets.domain.drift import Reference, blocks
+from ftassets.domain.drift.novelty import (
+    NOVELTY,
+    PRIOR,
+    Scale,
+    Usual,
+    at_usual_mix,
+    leave_one_out_distances,
+    nearest_distances,
+    novelty_scores,
+    surprise,
+    usual,
+)
 from ftassets_tests.domain.drift.topics import EVEN, queries
 
 HAND = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
@@ -75,3 +86,26 @@ def test_scores_of_several_windows_at_once() -> None:
     distances, clusters = np.array([[0.1, 0.5], [0.2, 0.2]]), np.array([[0, 1], [1, 0]])
     assert novelty_scores(known, distances, clusters).shape == (2, 2, len(NOVELTY))
     assert novelty_scores(known, distances, clusters)[1] == pytest.approx(novelty_scores(known, distances[1], clusters[1]))
+
+
+def test_a_window_of_topics_that_the_reference_has_few_of_deviates_no_more_than_one_of_its_own_mix() -> None:
+    """Means of clusters are known by as many queries as the reference has of them: their error is in every window of those topics."""
+    rng, rows = np.random.default_rng(0), np.array([900, 60, 40])
+    variances = np.full((3, 1), 0.04)
+    known = Usual(Scale(np.zeros(1), 0.0), np.zeros(1), np.zeros((3, 1)), variances, rows)
+
+    def deviations(counts: np.ndarray) -> np.ndarray:
+        errors = rng.normal(size=(20_000, 3)) * np.sqrt(variances[:, 0] / rows)
+        means = errors @ (counts / counts.sum()) + rng.normal(size=20_000) * np.sqrt(0.04 / counts.sum())
+        return at_usual_mix(known, means[:, None], np.tile(counts, (20_000, 1)))[:, 0]
+
+    usual_mix, weekend = deviations(np.array([270, 18, 12])), deviations(np.array([30, 150, 120]))
+    assert usual_mix.std() == pytest.approx(np.sqrt(0.04 * (1 / 300 + 1 / 1000)), rel=0.02)
+    assert weekend.std() == pytest.approx(usual_mix.std(), rel=0.02)
+
+
+def test_a_window_of_the_usual_mix_is_left_as_it_is(reference: Reference) -> None:
+    counts = reference.usual.rows // 5
+    means = reference.usual.overall + 0.1
+    assert at_usual_mix(reference.usual, means, counts) == pytest.approx(means, rel=0.01)
+    assert at_usual_mix(reference.usual, reference.usual.overall, counts) == pytest.approx(reference.usual.overall)
