@@ -207,7 +207,7 @@ class Simulation:
         self._wrong = [each for each in self._wrong if each.at > end - FOUND]
         labels = self._feedback(end) + self._people("labels" in now and now["labels"].labels or 0, end)
         if "spam" in now:
-            self._spam(now["spam"].spam or 0, begin, end)
+            self._spam(now["spam"], begin, end)
         good = float(right[~failed].mean()) if not failed.all() else 0.0
         unknown = float(np.mean([topic not in known for topic in topics])) if topics else 0.0
         date = datetime.fromtimestamp(begin, ZoneInfo(self.loop.timezone)).strftime("%Y-%m-%d")
@@ -272,8 +272,14 @@ class Simulation:
         self._corrected += chosen
         return len(chosen)
 
-    def _spam(self, count: int, begin: float, end: float) -> None:
-        rows = [self._exchange("spam", (begin + end) / 2, user="spammer", prompt="switch it off") for _ in range(count)]
+    def _spam(self, event: Event, begin: float, end: float) -> None:
+        rows = []
+        for number in range(event.spam or 0):
+            words = ["please", "switch", "the", "lamp", "in", "my", "hall", "off", "now"]
+            if event.varied:
+                words[int(self._rng.integers(len(words)))] = f"{uuid.UUID(int=number).hex[::-1][:6]}{self._day}"
+            user = f"spammer {number % event.users}"
+            rows.append(self._exchange("spam", (begin + end) / 2, user=user, prompt=" ".join(words)))
         self.traffic.append([replace(row, answer=answer("wrong")).judged(self.loop.task.form) for row in rows])
         for row in rows:
             self.traffic.add_feedback(Feedback(row.id, row.at, "down", answer("spam")))

@@ -26,7 +26,9 @@ class Event(Strict):
     feedback: Share | None = Field(None, description="Share of answers with feedback, in place of the usual one.")
     quality: float | None = Field(None, ge=-1, le=1, description="Added to the share of right answers.")
     outage: Share | None = Field(None, description="Share of requests that fail.")
-    spam: int | None = Field(None, ge=1, le=10_000, description="Equal corrections by one user, each day.")
+    spam: int | None = Field(None, ge=1, le=10_000, description="Corrections of one request, each day.")
+    users: int = Field(1, ge=1, le=10_000, description="Of spam: who send it, by turns.")
+    varied: bool = Field(False, description="Of spam: one word of the request is another one in each.")
     labels: int | None = Field(None, ge=1, le=10_000, description="Answers that people correct each day, of the newest that were wrong.")
     pause: str | None = Field(None, min_length=1, description="A person pauses the loop; the reason.")
     promotion: Literal["unrelated"] | None = Field(None, description="A person promotes a version that learnt nothing new.")
@@ -38,6 +40,8 @@ class Event(Strict):
             raise ValueError(f"an event is one of {', '.join(KINDS)}, this one names {' and '.join(named) or 'none of them'}")
         if self.topic is None and {"share", "over"} & self.model_fields_set:
             raise ValueError("share and over belong to a topic")
+        if self.spam is None and {"users", "varied"} & self.model_fields_set:
+            raise ValueError("users and varied belong to spam")
         return self
 
     @property

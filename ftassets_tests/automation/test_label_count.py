@@ -1,6 +1,7 @@
 """What counts as a new label: usable, unknown to production, and not tried yet; what is counted again reads no text."""
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ def counted(bench: Bench, loop: LoopConfig = AUTO, tried: Read | None = None, ah
 def label(bench: Bench, batch: str, names: list[str], completion: str = OFF) -> None:
     """Annotators answer these requests in one file."""
     lines = [
-        json.dumps({"request_id": name, "messages": [{"role": "user", "content": f"dim lamp {name}"}], "completion": completion})
-        for name in names
+        json.dumps({"request_id": name, "messages": [{"role": "user", "content": text}], "completion": completion})
+        for name, text in ((name, f"dim lamp {uuid.uuid5(uuid.NAMESPACE_OID, name)}") for name in names)
     ]
     label_import(bench.traffic, bench.store, AUTO, "\n".join(lines), "jsonl", batch, run_id=f"{batch}-{uuid.uuid4().hex}")
 
@@ -96,7 +97,7 @@ def test_corrections_expire_with_the_window_of_the_dataset_and_labels_do_not(ben
     ("spam", "why"),
     [
         ({"prompt": "switch off", "messages": '[{"role": "user", "content": "switch off"}]', "user": "one"}, "exact 199"),
-        ({"user": "one"}, "user_cap 150"),
+        ({"user": "one"}, "user_cap 150, one user's request with other words 49"),
         ({"correction": "lol no"}, "schema 200"),
         ({"correction": '{"intent":  "On"}'}, "confirms the answer that was given 200"),
         ({"messages": "[]"}, "not readable 200"),
@@ -106,7 +107,7 @@ def test_spam_is_no_label(bench: Bench, spam: dict[str, Any], why: str) -> None:
     bench.traffic.correct(200, **spam)
     found = counted(bench)
     assert found.unusable == why
-    assert found.new == 200 - int(why.rpartition(" ")[2])
+    assert found.new == 200 - sum(map(int, re.findall(r"\d+", why)))
     assert found.new < AUTO.dataset.max_rows_per_user + 1
 
 

@@ -130,6 +130,14 @@ def test_spam_starts_nothing(simulated: Simulated) -> None:
     assert any("not counted: exact" in alert.text for day in days for alert in day.alerts)
 
 
+@pytest.mark.parametrize("users", [1, 20])
+def test_one_request_with_another_word_in_each_starts_nothing(simulated: Simulated, users: int) -> None:
+    spam = {"day": 1, "days": 2, "spam": 300, "users": users, "varied": True}
+    simulation = simulated({"requests": 100, "feedback": 0.01, "events": [spam, TIMERS | {"share": 0.8}]}, feedback=100, cooldown="1d")
+    list(simulation.days(20))
+    assert simulation.trained == []
+
+
 def test_observe_plays_cooldown_budget_and_labels_through_as_auto_would(simulated: Simulated) -> None:
     simulation = simulated({**CORRECTED, "events": [TIMERS]}, mode="observe", max_retrains=2, min_new_labels=40)
     list(simulation.days(30))

@@ -1,5 +1,6 @@
 """Which labels count: one for each request that curation would keep, and none that teaches nothing."""
 
+import hashlib
 import time
 from typing import Any
 
@@ -10,16 +11,22 @@ from hypothesis import strategies as st
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation import curate
-from ftassets.domain.dataset.new_labels import CONFIRMS, KNOWN, fact, usable
+from ftassets.domain.dataset.new_labels import CONFIRMS, KNOWN, VARIED, fact, usable
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.test_retrain import LOOP
 
+VARIED_TEXT = "put the {} out"
 OFF, ON = '{"intent": "off"}', '{"intent": "on"}'
+
+
+def _name(number: int) -> str:
+    """Another one for each number, and no word of it near another's."""
+    return " ".join(hashlib.sha256(f"{number} {part}".encode()).hexdigest()[:12] for part in range(3))
 
 
 def row(number: int, asked: str | None = None, completion: str = OFF, source: str = "correction", **more: Any) -> Example:
     more = {"user": f"u{number}", "at": float(number), **more}
-    asked = asked or f"switch lamp {number} off, please"
+    asked = asked or f"switch {_name(number)} off, please"
     return Example(id=f"r{number}", request_id=f"r{number}", messages=question(asked), completion=completion, source=source, **more)
 
 
@@ -33,8 +40,12 @@ def row(number: int, asked: str | None = None, completion: str = OFF, source: st
         ([row(n, "aaaaaaaaaaaaaaaaaaaaaaaaa") for n in range(3)], 0, {"quality": 3}),
         ([row(n, "on", completion="{}") for n in range(3)], 0, {"length": 3}),
         ([row(1, "switch it off now"), row(2, "Switch it  OFF now", completion=ON)], 1, {"conflicts": 1}),
-        ([row(1, at=None), row(2, "switch lamp 1 off, please", completion=ON, at=None)], 0, {"conflicts": 2}),
+        ([row(1, at=None), row(2, f"switch {_name(1)} off, please", completion=ON, at=None)], 0, {"conflicts": 2}),
         ([row(n, source="label", user="one") for n in range(60)], 60, {}),
+        ([row(n, f"switch lamp {n} off, please") for n in range(9)], 1, {"near": 8}),
+        ([row(n, VARIED_TEXT.format(f"{n}x{n}"), user="one") for n in range(40)], 1, {VARIED: 39}),
+        ([row(n, VARIED_TEXT.format(f"{n}x{n}"), user=f"u{n % 5}") for n in range(40)], 5, {VARIED: 35}),
+        ([row(n, VARIED_TEXT.format(f"{n}x{n}"), user=f"u{n}") for n in range(40)], 40, {}),
     ],
 )
 def test_what_a_cheap_step_of_curation_drops_does_not_count(rows: list[Example], counted: int, dropped: dict[str, int]) -> None:
@@ -56,7 +67,7 @@ def test_a_label_that_says_what_the_model_said_does_not_count() -> None:
 
 
 def test_what_production_was_trained_on_does_not_count() -> None:
-    known = fact(row(7, "Switch lamp 1  off, please"), LOOP.task.form)
+    known = fact(row(7, f"Switch  {_name(1)} OFF, please"), LOOP.task.form)
     assert usable([row(1), row(2)], {}, LOOP, learnt={known}).dropped == {KNOWN: 1}
     assert not usable([row(1, completion=ON)], {}, LOOP, learnt={known}).dropped
 
@@ -65,7 +76,7 @@ def test_rows_of_the_seed_name_the_labels_and_take_no_place() -> None:
     loop = LoopConfig.model_validate(
         LOOP.model_dump(mode="json", exclude={"task"}) | {"task": {"type": "classification", "system_prompt": "Name the team."}}
     )
-    seed = [row(90, "switch lamp 1 off, please", "lamps", "seed"), row(91, "how much is it", "billing", "golden")]
+    seed = [row(90, f"switch {_name(1)} off, please", "lamps", "seed"), row(91, "how much is it", "billing", "golden")]
     labels = [row(1, completion="LAMPS"), row(2, completion="billing"), row(3, completion="lol no")]
     found = usable(labels, {"r1": "billing"}, loop, seed)
     assert [each.completion for each in found.rows] == ["lamps", "billing"]
