@@ -372,12 +372,8 @@ def _materialize(
         "report": place(report_key(loop.name, "quality", digest), digest),
     }
     metadata |= for_trigger(found)
-    if found.age is not None:
-        since = f"{datetime.fromtimestamp(found.window[1] - found.age, ZoneInfo(loop.timezone)):%Y-%m-%d %H:%M}"
-        metadata["feedback"] = (
-            f"counts up to {span(found.age)} after an answer, by when most of it has come. Answers since {since} are not counted yet: they "
-            "wait until they are that old, so that each day is compared with days that had as much time"
-        )
+    if note := waits_in_words(loop, found):
+        metadata["feedback"] = note
     if judged.identity:
         metadata["llm_judge"] = judged.identity
     if loop.monitors.llm_judge:
@@ -410,10 +406,22 @@ def _materialize(
             verdict=verdict.verdict.value,
             values={name: m.value for name, m in found.measured.items()},
             limits={name: m.baseline for name, m in found.measured.items() if m.baseline is not None},
+            note=waits_in_words(loop, found),
         ),
     )
     checks = [live.check(CHECK, verdict, newest_report)]
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata, check_results=checks)
+
+
+def waits_in_words(loop: LoopConfig, found: Found) -> str:
+    """Up to which age of an answer feedback counts, and which answers wait for it; empty without a version in production."""
+    if found.age is None:
+        return ""
+    since = f"{datetime.fromtimestamp(found.window[1] - found.age, ZoneInfo(loop.timezone)):%F %H:%M}"
+    return (
+        f"feedback counts up to {span(found.age)} after an answer, by when most of it has come; answers since {since} wait until they are "
+        "that old, so that each day is compared with days that had as much time"
+    )
 
 
 def _values(report: live.Past, names: Iterable[str]) -> list[float | str]:

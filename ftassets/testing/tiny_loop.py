@@ -3,7 +3,7 @@
 import gc
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,12 +186,14 @@ class TinyLoop:
     def move(self, action: str, **config: Any) -> dg.ExecuteInProcessResult:
         return self.run("move_traffic", {"ops": {f"{LOOP}__endpoint": {"config": {"action": action, **config}}}})
 
-    def materialize(self, *names: str, checks: bool = True) -> dg.ExecuteInProcessResult:
-        """Materialize chosen nodes only, as from the UI."""
+    def materialize(self, *names: str, checks: bool = True, tags: Mapping[str, str] | None = None) -> dg.ExecuteInProcessResult:
+        """Materialize chosen nodes only, as from the UI, with tags of the run."""
         selection = dg.AssetSelection.assets(*(node(LOOP, name) for name in names))
         job = dg.define_asset_job("by_hand", selection=selection if checks else selection.without_checks())
         definitions = dg.Definitions.merge(self.definitions(), dg.Definitions(jobs=[job]))
-        return definitions.resolve_job_def("by_hand").execute_in_process(instance=self.instance, raise_on_error=False)
+        return definitions.resolve_job_def("by_hand").execute_in_process(
+            instance=self.instance, tags=dict(tags or {}), raise_on_error=False
+        )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import requests
 
 from ftassets.assets._shared.dataset_files import rated_to_parquet
 from ftassets.assets._shared.stored_reports import policy_digest, verdicts
+from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.release import _predicate
 from ftassets.backends.artifacts.external import publish_endpoint
@@ -69,6 +70,7 @@ from ftassets.domain.spending.served import Served, ServedMinute
 from ftassets.domain.spending.usage import Usage, UsageEntry
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
+from ftassets.domain.traffic.retention import DAY
 from ftassets.domain.training.recipe import recipe
 from ftassets.domain.waiting import Waiting
 from ftassets.testing.doubles.http import receiver
@@ -325,7 +327,11 @@ def make_tiny(folder: Path) -> None:
                 rating = {"rating": "up"} if number % 2 else {"correction": json.dumps({"intent": "dim", "area": f"room {number}"})}
                 requests.post(f"{tiny.url}/v1/feedback", json={"id": answer.json()["id"], **rating}, timeout=10).raise_for_status()
             assert tiny.run("watch").success
-            assert tiny.materialize("quality_report", "behaviour_report", "live_golden_report").success
+            assert tiny.materialize("behaviour_report", "live_golden_report").success
+            now_window = tiny.loop
+            tiny.loop = with_window(tiny.loop, 7 * DAY)
+            assert tiny.materialize("quality_report", tags={WINDOW_END: f"{time.time() + 4 * DAY}"}).success  # feedback has had its time
+            tiny.loop = now_window
             assert tiny.materialize("curated_dataset", "preference_pairs").success
             shutil.copytree(tiny.home.reports, folder / "reports", ignore=shutil.ignore_patterns("*.lock"))
             shutil.copytree(tiny.home.answers, folder / "answers")
@@ -335,6 +341,12 @@ def make_tiny(folder: Path) -> None:
             shutil.copytree(tiny.home.versions, folder / "versions", ignore=shutil.ignore_patterns("merged", "adapter"))
     shutil.rmtree(work)
     (folder / "golden.jsonl").unlink()
+
+
+def with_window(loop: LoopConfig, seconds: float) -> LoopConfig:
+    """The loop with reports on so long a window."""
+    drift = loop.retrain_on.drift.model_copy(update={"window": seconds})
+    return loop.model_copy(update={"retrain_on": loop.retrain_on.model_copy(update={"drift": drift})})
 
 
 def make_postgres(file: Path) -> None:

@@ -136,9 +136,30 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             context.log.warning(measured.embedder_changed)
         feedback = traffic_log.feedback_on([point.request_id for point in measured.window])
         share = vector_store.share(loop.name, known.reference.embedder) if known else 1.0
-        return _materialize(loop, context, artifacts, control, traffic_log, measured, feedback, share)
+        note = compared_in_words(loop, measured, artifacts, traffic_log)
+        return _materialize(loop, context, artifacts, control, traffic_log, measured, feedback, share, note)
 
     return drift_report
+
+
+def compared_in_words(loop: LoopConfig, measured: DriftMeasurement, artifacts: Artifacts, traffic_log: TrafficLog) -> str:
+    """What drift is compared with now, since when none can be seen, and until when; empty without a version in production."""
+    known, production = measured.known, measured.production
+    if production is None:
+        return ""
+
+    def day(at: float) -> str:
+        return f"{datetime.fromtimestamp(at, ZoneInfo(loop.timezone)):%F %H:%M}"
+
+    if known is not None and not known.provisional:
+        return f"compared with what production knew until {day(known.until)}"
+    trained = load_manifest(artifacts, production).dataset_commit is not None
+    due = drift_reference.answers_due(traffic_log, loop, production, trained, measured.end)
+    until = f"until about {day(due[1])}, when enough of its own answers will have come" if due else "until its own first answers have come"
+    if known is not None:
+        return f"compared with production's training queries and what the version before knew, {until}; topics new to both are seen"
+    since = f" since {day(due[0])}" if due else ""
+    return f"no drift can be seen{since}, {until}: production is a first version, and its training queries alone are no traffic"
 
 
 def compared_with(
@@ -271,6 +292,7 @@ def _materialize(
     measured: DriftMeasurement,
     feedback: Mapping[str, Feedback],
     share: float,
+    note: str,
 ) -> dg.MaterializeResult:
     result = measured.comparison
     measured = replace(measured, explanation=_without_texts(measured, traffic_log, loop))
@@ -286,12 +308,14 @@ def _materialize(
         verdict=result.verdict.value,
         values={s.name: s.value for s in (*result.statistics, *result.informing)} | {IN_A_ROW: in_a_row},
         limits={s.name: s.threshold for s in (*result.statistics, *result.informing)} | {IN_A_ROW: policy.consecutive},
+        note=note,
     )
     newest = record_latest(control, loop.name, "drift_report", newest)
     silent = newest.silence(measured.end)
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         "verdict": result.verdict.value,
         "reason": result.reason,
+        **({"compared_with": note} if note else {}),
         **({"over_several_windows": over_windows(measured, measured.evidence, loop.timezone)} if measured.evidence else {}),
         **({"embedder_changed": measured.embedder_changed} if measured.embedder_changed else {}),
         "is_it_new": result.is_new,

@@ -146,6 +146,21 @@ def answers_of(loop: LoopConfig, version: str, artifacts: Artifacts, traffic_log
     return first_answers(traffic_log, loop.name, version, wanted, policy.reference_span, now)
 
 
+def answers_due(log: TrafficLog, loop: LoopConfig, version: str, trained: bool, now: float) -> tuple[float, float] | None:
+    """When a version's first answers began, and when those of its reference will have come at the rate so far (epoch seconds).
+
+    None before there are any; `trained` says whether its training queries are known.
+    """
+    policy = loop.retrain_on.drift
+    wanted = wanted_answers(policy, trained)
+    begin = _begin(log, loop.name, version, policy.reference_span, 1)
+    if begin is None or begin >= now:
+        return None
+    so_far = _answered(log, loop.name, version, begin, now)
+    spans = math.floor(wanted / max(so_far, 1) * (now - begin) / policy.reference_span) + 1
+    return begin, begin + policy.reference_span * spans
+
+
 @dataclass(frozen=True)
 class FirstAnswers:
     """A version's first answers, a sample over whole spans, oldest first; their end (epoch seconds) and the days they cover."""

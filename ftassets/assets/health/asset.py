@@ -78,7 +78,7 @@ def metadata(loop: LoopConfig, found: Health, ledger: Sequence[ShadowRetrain] = 
             [(each.severity, each.key, each.text, when(each.since), each.command or "-") for each in found.concerns],
         ),
         "monitors": table(
-            ["monitor", "verdict", "age", "version", "without data since", "next"],
+            ["monitor", "verdict", "age", "version", "without data since", "next", "note"],
             [
                 (
                     each.name,
@@ -87,6 +87,7 @@ def metadata(loop: LoopConfig, found: Health, ledger: Sequence[ShadowRetrain] = 
                     (each.version or "-")[:12],
                     when(each.unmeasured_since),
                     when(each.next_at),
+                    each.note,
                 )
                 for each in found.monitors
             ],

@@ -163,6 +163,7 @@ def _monitors(loop: LoopConfig, reports: dict[str, LatestReport], now: float) ->
             unmeasured_since=report.unmeasured_since if report else None,
             every=longest_pause(cron) if cron else None,
             next_at=_next(cron, loop.timezone, now) if cron else None,
+            note=report.note if report else "",
         )
 
 

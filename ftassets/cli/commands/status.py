@@ -231,6 +231,8 @@ def lines_of(health: Mapping[str, Any], notices: Mapping[str, str], timezone: st
         blind = f", without data since {when(each['unmeasured_since'])}" if each["unmeasured_since"] else ""
         due = f", next {when(each['next_at'])}" if each["next_at"] else ""
         yield f"{_SAID.get(each['name'], each['name'])}: {verdict}{blind}{due}", False
+        if each["note"] and each["version"] == health["production"]:
+            yield f"  {each['note']}", False
     if trigger := health["trigger"]:
         yield f"last decision, {span(now - trigger['at'])} ago: {trigger['action']}: {trigger['reason']}", False
         rate = "" if trigger["labels_per_day"] is None else f", {trigger['labels_per_day']:.1f} corrections a day"

@@ -10,8 +10,9 @@ from ftassets.wording import amount, span
 DAY = 86400.0
 LATE = DAY  # seconds after its time at which a report is missing
 UNMEASURED = 7 * DAY  # seconds without data after which a monitor is blind, or three times the time between reports
-# seconds for which a version has served before a report can have a verdict on it: days to compare with, and those that are compared
-SETTLES = {"quality_report": 14 * DAY, "drift_report": 7 * DAY}
+# seconds for which a version has served before a report can have a verdict on it: days to compare with, those that are compared, and
+# days for which answers may wait for their feedback
+SETTLES = {"quality_report": 28 * DAY, "drift_report": 7 * DAY}
 STOPPED = 2.0  # times the longest pause of the last two weeks: a pause that long does not come by chance
 SHORTEST_STOP = 3600.0  # seconds
 SILENT = 300.0  # seconds without a heartbeat of Dagster's daemon, which gives one every 30; Dagster itself waits for half an hour
@@ -119,7 +120,7 @@ def _blind(health: Health, monitor: Monitor) -> Iterator[Concern]:
         text = f"{monitor.name} is missing: {age}, and one is due each {span(monitor.every)}"
         yield _concern("report-missing", text, detail=monitor.name, since=last)
     elif blind is not None and health.at - blind > max(UNMEASURED, 3 * monitor.every):
-        text = f"{monitor.name} has had no verdict for {span(health.at - blind)}: with so little data it would not notice a fault"
+        text = f"{monitor.name} has had no verdict for {span(health.at - blind)}: so little data shows large faults at most"
         yield _concern("monitor-without-data", text, detail=monitor.name, since=blind)
 
 

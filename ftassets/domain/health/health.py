@@ -20,7 +20,7 @@ class Monitor(_Part):
     `at`, `verdict` and `version` are of the newest report, None before the first; `wrong` says that it found something a person should
     know, `as_released` that the version's own evaluation found the same. Since `unmeasured_since` reports have had too little data for a
     verdict. `every` is the longest time between two reports in seconds, None for a report that comes with another one; `next_at` is the
-    time of the next one.
+    time of the next one. `note` says what it compares with, or what it waits for and until when.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Monitor(_Part):
     unmeasured_since: FiniteFloat | None = None
     every: FiniteFloat | None = None
     next_at: FiniteFloat | None = None
+    note: str = ""
 
 
 class NewestRelease(_Part):

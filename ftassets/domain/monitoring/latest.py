@@ -17,6 +17,7 @@ class LatestReport(BaseModel):
     """What the newest report of a kind found: `values` and the `limits` they are held against, by name. `at` in epoch seconds.
 
     `unmeasured_since` is when the first of the reports in a row was made that had too little data for a verdict; None if this has one.
+    `note` says in words what it compares with, or what it waits for and until when; empty where there is nothing to say.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +28,7 @@ class LatestReport(BaseModel):
     values: dict[str, FiniteFloat] = {}
     limits: dict[str, FiniteFloat] = {}
     unmeasured_since: FiniteFloat | None = None
+    note: str = ""
 
     def after(self, known: "LatestReport | None") -> "LatestReport":
         """The report as the one that follows a known one."""

@@ -1,8 +1,10 @@
 """The drift report over real stores, before and after a change of the embedder."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,7 @@ def test_a_promotion_that_has_nothing_to_do_with_it_does_not_silence_an_alarm(wo
     at_once, _ = world.run(HashEmbedder(64))
     assert (at_once["verdict"], at_once["reference_queries"]) == ("ALARM", 40), "no blind time: what the version before knew counts"
     assert "provisional: training queries and what the version before knew, until 40 answers of its own" in at_once["what_it_can_see"]
+    assert at_once["compared_with"].startswith("compared with production's training queries and what the version before knew, until")
 
     world.answered(30, age=200, what=pizza)
     world.answered(30, age=190)
@@ -151,6 +154,20 @@ def test_a_promotion_that_has_nothing_to_do_with_it_does_not_silence_an_alarm(wo
     assert whole["verdict"] == "ALARM"
     assert "of the 40 first answers do not widen this reference" in whole["what_it_can_see"]
     assert "provisional" not in whole["what_it_can_see"]
+    assert whole["compared_with"].startswith("compared with what production knew until")
+
+
+def test_a_first_version_says_since_when_and_until_when_no_drift_can_be_seen(world: World) -> None:
+    drift = world.loop.retrain_on.drift.model_copy(update={"reference_span": 7 * DAY})
+    world.loop = world.loop.model_copy(update={"retrain_on": world.loop.retrain_on.model_copy(update={"drift": drift})})
+    world.answered(10, age=2 * DAY)  # of the 40 that are wanted: 5 a day, so that they have come after 8 days and 2 weeks are whole
+    began = datetime.fromtimestamp(time.time() - 2 * DAY, UTC)
+    found, _ = world.run(HashEmbedder(64))
+    assert found["verdict"] == "NOT ENOUGH DATA"
+    since, until = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", found["compared_with"])
+    assert abs(datetime.fromisoformat(f"{since}+00:00") - began) < timedelta(minutes=2)
+    assert datetime.fromisoformat(until) - datetime.fromisoformat(since) == timedelta(days=14)
+    assert newest_reports(FilesControl(world.home.root), "support")["drift_report"].note == found["compared_with"]
 
 
 def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(world: World) -> None:
