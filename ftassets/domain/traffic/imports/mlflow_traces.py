@@ -26,6 +26,7 @@ from ftassets.domain.traffic.imports.opinions import Opinion, of_people
 from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, Span, hex_id
 
 _READ = ("mlflow.", "model", "metadata", *AROUND_CALLS)  # begin the names of attributes that are read, or that describe the call
+_TEXTS = ("mlflow.spanInputs", "mlflow.spanOutputs")
 _CALLS = ("CHAT_MODEL", "LLM")
 _ERROR = (2, "ERROR", "STATUS_CODE_ERROR")
 
@@ -40,13 +41,12 @@ def of_span(span: Span, assessments: Iterable[Mapping[str, Any]] = (), user: Any
 
     Raises ValueError unless it has recorded content.
     """
-    found = {name: _plain(value) for name, value in span.attributes.items()}
+    found = {name: _plain(value) for name, value in span.attributes.items() if name not in _TEXTS}
     kind = str(found.get("mlflow.spanType") or "UNKNOWN")
     if kind not in _CALLS and not any_type:
         raise ValueError(f"no model call: a span of type {kind}")
     span.check_whole()
-    for name in ("mlflow.spanInputs", "mlflow.spanOutputs"):
-        decoded(span.attributes.get(name))  # which names what is cut
+    found |= {name: _plain(decoded(span.attributes[name])) for name in _TEXTS if name in span.attributes}
     inputs = found.get("mlflow.spanInputs")
     request = mapping(inputs)
     asked = first(request, "messages", "input", "contents", "prompt") if request.keys() & {"model", "messages"} else inputs

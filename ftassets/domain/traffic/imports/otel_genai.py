@@ -10,7 +10,7 @@ is feedback on the answer of its span or response if its name or an attribute sa
 for that.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -69,7 +69,8 @@ def parse(record: Any) -> Imported | Assessment:
         raise ValueError("no model call: " + (f"its operation is {operation!r}" if operation else "a span without gen_ai attributes"))
     span.check_whole()
     numbered = _by_number(attributes)
-    request, response = _messages(record, attributes, numbered)
+    choices = _choices(record)
+    request, response = _messages(record, attributes, numbered, choices)
     functions = numbered["llm.request.functions"]
     evaluations = [
         attributes_of(event) for event in (events if isinstance(events, list) else []) if mapping(event).get("name") == _EVALUATION
@@ -80,7 +81,7 @@ def parse(record: Any) -> Imported | Assessment:
         "otel",
         span.row_id or attributes.get("gen_ai.response.id"),
         asked_of(request, loads(attributes.get("gen_ai.system_instructions")), attributes.get("gen_ai.tool.definitions") or functions),
-        NO_ANSWER if error else _answer(response, record, attributes),
+        NO_ANSWER if error else _answer(response, choices, attributes),
         span.timing if first_token is None else replace(span.timing, first_token_ms=first_token),
         attributes.get("gen_ai.response.model") or attributes.get("gen_ai.request.model"),
         attributes.get("user.id") or attributes.get("enduser.id"),
@@ -122,11 +123,11 @@ def _opinion(evaluation: Mapping[str, Any], at: float | None) -> Opinion:
     return opinion_of(name, label, score, at, evaluation.get("gen_ai.evaluation.explanation"))
 
 
-def _answer(response: Any, record: Mapping[str, Any], attributes: Mapping[str, Any]) -> Answer:
+def _answer(response: Any, choices: Sequence[Any], attributes: Mapping[str, Any]) -> Answer:
     answer = answer_of(response)
     reasons = loads(attributes.get("gen_ai.response.finish_reasons"))
     shown = {"finish_reason": reasons[0] if isinstance(reasons, list) and reasons else reasons}
-    return answer._replace(cut=answer.cut or is_cut(shown, *_choices(record)[:1]))
+    return answer._replace(cut=answer.cut or is_cut(shown, *choices[:1]))
 
 
 def joined(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -190,7 +191,9 @@ def _event_name(record: Any) -> str:
     return name if name.startswith("gen_ai.") else ""
 
 
-def _messages(span: Mapping[str, Any], attributes: Mapping[str, Any], numbered: Mapping[str, Messages]) -> tuple[Any, Any]:
+def _messages(
+    span: Mapping[str, Any], attributes: Mapping[str, Any], numbered: Mapping[str, Messages], choices: Sequence[Any]
+) -> tuple[Any, Any]:
     """Request and response, in the first form of the conventions that the span has."""
     details = next((mapping(_body(one)) for one in span.get("events") or [] if mapping(one).get("name") == _DETAILS), {})
     attributes = {**details, **attributes}  # the event had the messages in its body for a while
@@ -198,7 +201,7 @@ def _messages(span: Mapping[str, Any], attributes: Mapping[str, Any], numbered: 
         return decoded(attributes["gen_ai.input.messages"]), _first_choice(decoded(attributes.get("gen_ai.output.messages")))
     if numbered["gen_ai.prompt"]:
         return numbered["gen_ai.prompt"], _first_choice(numbered["gen_ai.completion"])
-    return _from_events(span)
+    return _from_events(span, choices)
 
 
 def _first_choice(answers: Any) -> Any:
@@ -237,7 +240,7 @@ def _unpacked(content: Any) -> Any:
     return found if typed else content
 
 
-def _from_events(span: Mapping[str, Any]) -> tuple[Any, Any]:
+def _from_events(span: Mapping[str, Any], choices: Sequence[Any]) -> tuple[Any, Any]:
     request: Any = []
     response: Any = None
     events = span.get("events")
@@ -251,7 +254,6 @@ def _from_events(span: Mapping[str, Any]) -> tuple[Any, Any]:
             response = attributes.get("gen_ai.completion")
         elif name.startswith("gen_ai.") and name.endswith(".message") and isinstance(request, list):
             request.append(_message(name.split(".")[1], body))
-    choices = _choices(span)
     return request, _choice(choices[0]) if choices else response
 
 
