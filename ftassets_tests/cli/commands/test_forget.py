@@ -17,6 +17,9 @@ from ftassets.assets._shared.dataset_files import (
     pairs_to_parquet,
     quarantine_from_parquet,
     quarantine_path,
+    rated_from_parquet,
+    rated_path,
+    rated_to_parquet,
     readable,
     refused_branch,
     row_names,
@@ -37,6 +40,7 @@ from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.preferences import Pair
+from ftassets.domain.dataset.rated import Rated
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.traffic.exchange import Exchange
@@ -116,6 +120,15 @@ def test_a_user_is_gone_and_others_stay(parts: dict) -> None:
     store = parts["dataset_store"]
     assert [row.request_id for row in from_parquet(store.read("main", labels_path(NAME, "b")))] == ["r5"]
     assert [pair.user for pair in pairs_from_parquet(store.read("main", pairs_path(NAME)))] == ["bob"]
+
+
+def test_rated_answers_of_a_user_are_gone_and_their_commit_is_named(parts: dict) -> None:
+    store, known = parts["dataset_store"], {"answer": "x", "rating": "down", "source": "thumbs", "at": 1.0, "version": "v", "weight": 9.0}
+    rated = [Rated(messages=question("p"), request_id=f"r{n}", user=user, **known) for n, user in ((1, "ann"), (4, "bob"))]
+    commit = store.publish("rated", {rated_path(NAME): rated_to_parquet(rated)}, "rated answers", {"loop": NAME}).commit
+    report = run(parts, user="ann")
+    assert [row.user for row in rated_from_parquet(store.read("main", rated_path(NAME)))] == ["bob"]
+    assert {"loop": NAME, "commit": commit, "rows": 1} in report["commits"]
 
 
 def test_copies_of_days_that_left_the_log_are_cleaned_and_their_ids_remembered(parts: dict, tmp_path: Path) -> None:
