@@ -40,6 +40,7 @@ from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.methods import METHODS
 from ftassets.workers.training.objectives import objectives_of
 from ftassets.workers.training.objectives.taught_answers import TaughtAnswers
+from ftassets.workers.training.points import tracking
 from ftassets.workers.training.steps import Progress, Steps, make_trainer, run_steps
 
 LOOP = "voice_commands"
@@ -200,7 +201,7 @@ def _prepared(job: TrainingJob, bf16: bool) -> Steps:
     rows, validation = objectives_of(tokenizer, job, print)
     set_seed(job.train.seed)
     model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
-    return Steps(job, model, tokenizer, rows, validation, bf16, "bench", lambda _: None, lambda: False)
+    return Steps(job, model, tokenizer, rows, validation, bf16, "bench", lambda _: None, lambda: False, tracking(job.points_file))
 
 
 def _timed(trainer: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ftassets.assets._shared.dataset_files import read_index, read_splits
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
+from ftassets.assets._shared.tracking import tracked
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, version_key, workshop
@@ -18,12 +19,13 @@ from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.trainer.attempts import train_through
 from ftassets.backends.trainer.base import Trainer, TrainingFailed
-from ftassets.backends.trainer.stored_checkpoints import forget_checkpoints
+from ftassets.backends.trainer.stored_checkpoints import forget_checkpoints, reached_step
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import run_mirror
 from ftassets.domain.acceptance import Check
 from ftassets.domain.dataset.rows import Quarantined, left_out, to_jsonl
-from ftassets.domain.release.version import ADAPTER, VersionManifest, version_tags
+from ftassets.domain.release.version import ADAPTER, VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_checks
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.method import continued_folder
@@ -32,8 +34,6 @@ from ftassets.domain.training.rows import training_rows
 from ftassets.reporting.plots import loss_curve
 from ftassets.reporting.tables import shortened
 from ftassets.wording import amount
-
-GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -102,27 +102,20 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         )
         context.log.info(f"{amount(len(cold), 'row')}, {sum(row.id not in known for row in cold)} of them new to production")
         try:
-            result = train_through(trainer, job, artifacts, context)
+            goes_on = reached_step(artifacts, loop.name, job.checkpoints) > 0
+            with tracked(registry, run_mirror(loop.tracking, home), job, context, goes_on) as run:
+                result = train_through(trainer, job, artifacts, context)
+                for digest in (result.base_digest, result.digest):
+                    keep(artifacts, digest)
+                manifest = load_manifest(artifacts, result.digest)
+                adapter_folder = version_folder(artifacts, result.digest) / ADAPTER if manifest.kind == ADAPTER else None
+                run.finish(manifest, adapter_folder, _numbers(result))
         except TrainingFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        for digest in (result.base_digest, result.digest):
-            keep(artifacts, digest)
         shutil.rmtree(job.checkpoints, ignore_errors=True)
         forget_checkpoints(artifacts, loop.name)
-        manifest = load_manifest(artifacts, result.digest)
-        code = {GIT_COMMIT: manifest.code_commit} if manifest.code_commit else {}
-        tracked = registry.log_training(
-            loop.name,
-            f"adapter-{result.digest[:12]}",
-            {**manifest.training, "base_model": loop.base_model, "dataset_commit": commit, "start_from": result.start_from or "base"},
-            {name: value for name, value in _numbers(result).items() if value is not None},
-            result.losses,
-            {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
-            version_folder(artifacts, result.digest) / ADAPTER if manifest.kind == ADAPTER else None,
-        )
-        page = registry.link(loop.name, tracked)
         checks = _check_results(artifacts, manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.digest),
@@ -133,8 +126,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "lineage": shortened(result.lineage),
                 "dataset_commit": commit[:12],
                 **({"passed_over": dataset.passed_over} if dataset.passed_over else {}),
-                **{name: value for name, value in _numbers(result).items() if value is not None},
-                "mlflow_run": tracked if page is None else dg.MetadataValue.url(page),
+                **_numbers(result),
+                "mlflow_run": run.page,
                 "folder": place(version_key(result.digest), result.digest),
                 **({"left_out": dict(result.left_out)} if result.left_out else {}),
                 **({"overfit": note} if (note := overfit_note(result.validation_losses)) else {}),
@@ -147,8 +140,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return adapter
 
 
-def _numbers(result: TrainingResult) -> dict[str, float | None]:
-    return {
+def _numbers(result: TrainingResult) -> dict[str, float]:
+    numbers = {
         "rows": result.rows,
         "steps": result.steps,
         "train_seconds": result.train_seconds,
@@ -159,6 +152,7 @@ def _numbers(result: TrainingResult) -> dict[str, float | None]:
         "validation_loss": result.validation_loss,
         "merged_agreement": result.merged_agreement,
     }
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _verdict(checks: Sequence[dg.AssetCheckResult]) -> str:

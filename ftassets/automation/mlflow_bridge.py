@@ -1,9 +1,14 @@
-"""One MLflow run for each Dagster run of the retrain job, through dagster-mlflow, imported only when a run needs it."""
+"""One MLflow run for each Dagster run of the retrain job, through dagster-mlflow: the run of its training is shown inside it.
+
+The package is imported only when a run needs it.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+
+from ftassets.assets._shared.tracking import run_url
 
 
 @dg.resource(required_resource_keys={"registry", "home"}, description="The MLflow run that stands for this Dagster run.")
@@ -18,7 +23,9 @@ def mlflow_run(context: dg.InitResourceContext) -> Iterator[Any]:
     loop = run.tags.get("ftassets/loop", "by_hand") if run else "by_hand"
     registry = context.resources.registry
     registry.experiment(loop)  # created here, so that its artefacts lie where the registry keeps them
-    config = {"experiment_name": loop, "mlflow_tracking_uri": registry.tracking_uri, "extra_tags": {"loop": loop}}
+    url = run_url(context.run_id) if context.run_id else None
+    tags = {"loop": loop, **({"dagster_run_url": url, "mlflow.note.content": f"[The Dagster run]({url})"} if url else {})}
+    config = {"experiment_name": loop, "mlflow_tracking_uri": registry.tracking_uri, "extra_tags": tags}
     bridge: Any = mlflow_tracking.resource_fn(context.replace_config(config))  # type: ignore[call-arg]
     mlflow = next(bridge)
     try:

@@ -86,6 +86,13 @@ TABLE = (
     ),
     Variable("MLFLOW_TRACKING_USERNAME", "secret", "User name for MLflow, if it asks for one.", "", "mlflow"),
     Variable("MLFLOW_TRACKING_PASSWORD", "secret", "Password for MLflow, if it asks for one.", "", "mlflow"),
+    Variable("WANDB_API_KEY", "secret", "Key for Weights & Biases, if a loop names a project of it.", "", "wandb"),
+    Variable("WANDB_BASE_URL", "server", "URL of a Weights & Biases server of your own.", "https://api.wandb.ai", "wandb"),
+    Variable("WANDB_MODE", "library", "Set to offline, W&B's files stay in the home until `wandb sync`.", "online", "wandb"),
+    Variable(
+        "FTASSETS_DAGSTER_URL", "setting", "URL of Dagster's pages as people open them, for links to runs.",
+        "the page that `ftassets up` serves on this machine", "ftassets.assets._shared.tracking",
+    ),
     Variable(
         "DAGSTER_HOME", "setting", "Folder with your dagster.yaml.", "dagster in the home, with the dagster.yaml of the package",
         "ftassets.processes.dagster_home, Dagster",

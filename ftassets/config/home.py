@@ -44,6 +44,11 @@ class Home:
         return self.root / "mlartifacts"
 
     @property
+    def tracking(self) -> Path:
+        """Files of what shows trainings besides MLflow."""
+        return self.root / "tracking"
+
+    @property
     def traffic_db(self) -> Path:
         return self.root / "traffic.db"
 

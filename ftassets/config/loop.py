@@ -751,6 +751,17 @@ class Notify(Strict):
         return any((self.slack_webhook_env, self.webhook_env, self.alertmanager))
 
 
+class Tracking(Strict):
+    """Where trainings are shown besides MLflow, which always has them."""
+
+    wandb: str | None = Field(
+        None,
+        min_length=1,
+        description="Project of Weights & Biases that gets settings, curves and scores of each training. Needs the extra wandb and "
+        "WANDB_API_KEY, or WANDB_MODE=offline. Without either the training warns and continues.",
+    )
+
+
 class LoopConfig(Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
@@ -810,6 +821,7 @@ class LoopConfig(Strict):
     traffic: TrafficSettings = Field(TrafficSettings(), description="How long requests stay in the traffic log.")
     prices: Prices = Field(Prices(), description="What an hour and a token cost.")
     budget: Budget | None = Field(None, description="What the loop's runs may cost. Needs prices. Default: no limit.")
+    tracking: Tracking = Field(Tracking(), description="Where trainings are shown besides MLflow.")
     notify: Notify = Field(Notify(), description="Where alerts go.")
     sensor_interval: Seconds = Field(timedelta(seconds=30).total_seconds(), description="Time between two ticks of the loop's sensors.")
 

@@ -9,12 +9,13 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.control.base import Control
 from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.llm_judge.base import LlmJudge, PairwiseLlmJudge
+from ftassets.backends.run_mirror.base import RunMirror
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.teacher.base import Teacher
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
-from ftassets.config.loop import EmbedderSettings, LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings
+from ftassets.config.loop import EmbedderSettings, LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings, Tracking
 from ftassets.domain.personal_data.spans import Span
 from ftassets.errors import ConfigurationError
 
@@ -258,6 +259,15 @@ def teacher(settings: TeacherSettings) -> Teacher:
     from ftassets.backends.teacher.openai import OpenAITeacher
 
     return OpenAITeacher(settings)
+
+
+def run_mirror(settings: Tracking, home: Home) -> RunMirror | None:
+    """A second place that shows a loop's trainings, None if it names none. Nothing is opened yet."""
+    if settings.wandb is None:
+        return None
+    from ftassets.backends.run_mirror.wandb import WandbMirror
+
+    return WandbMirror(settings.wandb, home.tracking)
 
 
 def name_finder() -> Callable[[str], list[Span]]:

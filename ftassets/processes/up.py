@@ -463,6 +463,7 @@ def _environment(home: Home, ports: Ports, loops: Path, code: CodeLocation | Non
     if folder and not (folder / "dagster.yaml").exists():
         raise UpFailed(f"there is no dagster.yaml in {folder}: unset DAGSTER_HOME, or set it to the folder that has one")
     return {
+        **({"FTASSETS_DAGSTER_URL": f"http://127.0.0.1:{ports.ui}"} if code else {}),  # unless people reach it by another name
         "OMP_WAIT_POLICY": "PASSIVE",  # runs, servers and trainers share the cores: a thread that waits must not hold one
         **os.environ,
         **{name: os.path.abspath(os.environ[name]) for name in PATHS if os.environ.get(name)},

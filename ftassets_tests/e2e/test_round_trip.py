@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 import requests
 
-from ftassets.assets._shared.events import data_version, metadata_value, newest, node
+from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
+from ftassets.assets._shared.tracking import MLFLOW_RUN
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation.retrain import build as build_drift_sensor
 from ftassets.automation.rollout import build as build_rollout_sensor
@@ -107,6 +108,30 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert tiny.move("rollback", reason="drill").success
     assert tiny.serving.state(LOOP).production == first
     assert ask(tiny, "dim the lamp") == first
+
+
+def test_each_training_is_in_mlflow_inside_its_dagster_run_with_its_scores(tiny: TinyLoop) -> None:
+    registry = tiny.resources["registry"].resource_fn(dg.build_init_resource_context())
+    client, experiment = registry._client(), registry.experiment(LOOP)
+    runs = {run.info.run_id: run for run in client.search_runs([experiment])}
+    trainings = {run_id: run for run_id, run in runs.items() if "training_key" in run.data.tags}
+    events = [event for _, event in history(tiny.instance, node(LOOP, "adapter"))]
+    assert set(trainings) == {metadata_value(event, "mlflow_run") for event in events}
+    assert len(trainings) == 2
+    for run_id, run in trainings.items():
+        tags, metrics = run.data.tags, run.data.metrics
+        dagster_run = tiny.instance.get_run_by_id(tags["dagster_run_id"])
+        assert dagster_run.tags[MLFLOW_RUN] == run_id
+        whole = runs[tags["mlflow.parentRunId"]]  # what dagster-mlflow made
+        assert (whole.data.tags["dagster_run_id"], whole.info.run_name) == (dagster_run.run_id, f"{LOOP}__retrain")
+        assert (run.info.status, whole.info.status) == ("FINISHED", "FINISHED")
+        assert tags["gates"].startswith("PASS")
+        assert 0 <= metrics["candidate/established/exact_match"] <= 1
+        assert metrics["validation_loss"] > 0
+        steps = [each.step for each in client.get_metric_history(run_id, "loss")]
+        assert steps == list(range(1, int(metrics["steps"]) + 1))
+    reports = {metadata_value(event, "mlflow_run") for _, event in history(tiny.instance, node(LOOP, "eval_report"))}
+    assert reports == set(trainings)
 
 
 def test_nothing_is_red_but_the_alarm_and_what_is_not_measured_yet_warns(tiny: TinyLoop) -> None:

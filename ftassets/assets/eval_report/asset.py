@@ -8,6 +8,7 @@ from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.metered import measured
 from ftassets.assets._shared.node import asset, with_signature
 from ftassets.assets._shared.stored_reports import verdicts
+from ftassets.assets._shared.tracking import track_scores
 from ftassets.assets.eval_report.answering import NotComparable
 from ftassets.assets.eval_report.measuring import measure
 from ftassets.assets.eval_report.page import page
@@ -17,9 +18,11 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.error_budget import BudgetDamaged
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
+from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import run_mirror
 from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.result import GateResult, Verdict
 
@@ -40,6 +43,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         dataset_store: dg.ResourceParam[DatasetStore],
         evaluator: dg.ResourceParam[Evaluator],
         serving: dg.ResourceParam[Serving],
+        registry: dg.ResourceParam[Registry],
     ) -> dg.MaterializeResult:
         candidate = accepted_candidate(context.instance, artifacts, dataset_store, loop)
         if candidate.passed_over:
@@ -59,6 +63,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
             raise dg.Failure(str(error), allow_retries=False) from error
         digest = store_eval_report(artifacts, evaluation.report)
         metadata = page(loop, control, evaluation, digest)
+        metadata |= track_scores(registry, run_mirror(loop.tracking, home), evaluation.report, digest, str(metadata["verdict"]), context)
         if candidate.passed_over:
             metadata["passed_over"] = candidate.passed_over
         return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)

@@ -2,16 +2,17 @@
 
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock
 
-from ftassets.backends.registry.base import RegisteredVersion, Registry, RegistryUnreachable, UnknownVersion
+from ftassets.backends.registry.base import RegisteredVersion, Registry, RegistryUnreachable, TrackedTraining, UnknownVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,11 +22,14 @@ import requests
 
 from ftassets.config.server_url import server_url
 from ftassets.domain.release.version import version_note
+from ftassets.domain.training.points import Point
 from ftassets.durable import sync_folder
 from ftassets.errors import StateDamaged, in_one_line
 
 ADAPTER = "adapter"  # artefact path of a run's files
 _NOTE = "mlflow.note.content"  # tag that MLflow shows as a run's description
+_PARENT = "mlflow.parentRunId"  # tag by which MLflow shows a run inside another one
+_KEY = "training_key"  # tag of a training's run: what names the training among all
 _SQLITE = "sqlite:///"
 _BATCH = {"metrics": 1000, "params": 100}  # MLflow's limits of one call
 
@@ -57,39 +61,83 @@ class MlflowRegistry(Registry):
             raise self._unusable(f"making its tables was interrupted at {half[0]}")
         return f"MLflow in {self._database}"
 
-    def log_training(
-        self,
-        loop: str,
-        run_name: str,
-        params: Mapping[str, object],
-        metrics: Mapping[str, float],
-        curve: Sequence[tuple[int, float]],
-        tags: Mapping[str, str],
-        artifacts: Path | None,
-    ) -> str:
-        from mlflow.entities import Metric, Param
+    def begin_training(
+        self, loop: str, run_name: str, key: str, params: Mapping[str, object], tags: Mapping[str, str], goes_on: bool
+    ) -> TrackedTraining:
+        from mlflow.entities import Param, RunTag
 
-        client, digest = self._client(), tags["digest"]
+        client = self._client()
         with self._lock():
             experiment = self.experiment(loop)
-            if known := self._recorded(experiment, digest):
-                return known
-            for run in client.search_runs([experiment], f"tags.digest = '{digest}'"):
-                client.delete_run(run.info.run_id)  # its recording was cut off
-            told = {_NOTE: version_note(tags)}
-            run_id = client.create_run(experiment, run_name=run_name, tags={**tags, **told}).info.run_id
-            now = int(time.time() * 1000)
-            points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
-            points += [Metric("loss", float(loss), now, step) for step, loss in curve]
-            for start in range(0, len(points), _BATCH["metrics"]):
-                client.log_batch(run_id, metrics=points[start : start + _BATCH["metrics"]])
-            settings = [Param(name, str(value)) for name, value in params.items()]
+            run_id = self._unfinished(experiment, key, None if goes_on else tags.get("dagster_run_id"))
+            recorded: dict[str, int] = {}
+            if run_id is None:
+                run_id = client.create_run(experiment, run_name=run_name, tags={_KEY: key}).info.run_id
+            else:
+                client.update_run(run_id, status="RUNNING")
+                for name in client.get_run(run_id).data.metrics:
+                    recorded[name] = max(metric.step for metric in client.get_metric_history(run_id, name))
+            known = client.get_run(run_id).data.params
+            settings = [Param(name, str(value)) for name, value in params.items() if name not in known]
+            dagster_run = self._dagster_run(experiment, tags.get("dagster_run_id"))
+            told = {**tags, _NOTE: version_note(tags), **({_PARENT: dagster_run} if dagster_run else {})}
+            client.log_batch(run_id, tags=[RunTag(name, value) for name, value in told.items()])
             for start in range(0, len(settings), _BATCH["params"]):
                 client.log_batch(run_id, params=settings[start : start + _BATCH["params"]])
-            if artifacts is not None:
-                client.log_artifacts(run_id, str(artifacts), ADAPTER)
-            client.set_terminated(run_id, "FINISHED")
+        return TrackedTraining(run_id, recorded)
+
+    def log_points(self, run_id: str, points: Sequence[Point]) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(name, value, int(point.at * 1000), point.step) for point in points for name, value in point.values.items()]
+        for start in range(0, len(metrics), _BATCH["metrics"]):
+            self._client().log_batch(run_id, metrics=metrics[start : start + _BATCH["metrics"]])
+
+    def finish_training(
+        self, loop: str, run_id: str, run_name: str, metrics: Mapping[str, float], tags: Mapping[str, str], artifacts: Path | None
+    ) -> None:
+        from mlflow.entities import RunTag
+
+        client = self._client()
+        now = time.time()
+        self.log_points(run_id, [Point(0, metrics, now)])
+        told = {**tags, _NOTE: version_note({**client.get_run(run_id).data.tags, **tags})}
+        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in told.items()])
+        if artifacts is not None:
+            client.log_artifacts(run_id, str(artifacts), ADAPTER)
+        client.update_run(run_id, name=run_name)
+        client.set_terminated(run_id, "FINISHED")
+
+    def end_training(self, run_id: str, status: Literal["FAILED", "KILLED"], why: str) -> None:
+        self._client().set_tag(run_id, "ended_because", why)
+        self._client().set_terminated(run_id, status)
+
+    def training_of(self, loop: str, digest: str) -> str | None:
+        finished = f"tags.digest = '{digest}' and attributes.status = 'FINISHED'"
+        runs = self._client().search_runs([self.experiment(loop)], finished, max_results=1)
+        return runs[0].info.run_id if runs else None
+
+    def log_scores(self, loop: str, digest: str, scores: Mapping[str, float], tags: Mapping[str, str]) -> str | None:
+        run_id = self.training_of(loop, digest)
+        if run_id is not None:
+            self.log_points(run_id, [Point(0, {_metric(name): value for name, value in scores.items()}, time.time())])
+            for name, value in tags.items():
+                self._client().set_tag(run_id, name, value)
         return run_id
+
+    def _unfinished(self, experiment: str, key: str, dagster_run: str | None) -> str | None:
+        """Run id of the newest training of this key that did not finish, of this Dagster run if one is named."""
+        wanted = f"tags.{_KEY} = '{key}' and attributes.status != 'FINISHED'"
+        wanted += f" and tags.dagster_run_id = '{dagster_run}'" if dagster_run else ""
+        runs = self._client().search_runs([experiment], wanted, max_results=1)
+        return runs[0].info.run_id if runs else None
+
+    def _dagster_run(self, experiment: str, dagster_run: str | None) -> str | None:
+        """Run id of what stands for a whole Dagster run, which dagster-mlflow made, if there is one."""
+        if dagster_run is None:
+            return None
+        runs = self._client().search_runs([experiment], f"tags.dagster_run_id = '{dagster_run}'")
+        return next((run.info.run_id for run in runs if _KEY not in run.data.tags), None)
 
     def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
         client = self._client()
@@ -100,7 +148,7 @@ class MlflowRegistry(Registry):
                 pass
             if not client.search_registered_models(f"name = '{loop}'"):
                 client.create_registered_model(loop, description=f"Versions of loop `{loop}` that were released or adopted.")
-            run_id = run_id or self._recorded(self.experiment(loop), digest)
+            run_id = run_id or self.training_of(loop, digest)
             known = {**tags, "name": name, "digest": digest}
             source = f"runs:/{run_id}/{ADAPTER}" if run_id else f"urn:/sha256/{digest}"  # a server takes no source without an absolute path
             client.create_model_version(loop, source, run_id=run_id, tags=known, description=version_note(known))
@@ -156,12 +204,7 @@ class MlflowRegistry(Registry):
             return
         left = f"tags.dagster_run_id = '{dagster_run_id}' and attributes.status = 'RUNNING'"
         for run in self._client().search_runs([experiment.experiment_id], left):
-            self._client().set_terminated(run.info.run_id, "FAILED")
-
-    def _recorded(self, experiment: str, digest: str) -> str | None:
-        """Run id of the whole recording of this version's training."""
-        runs = self._client().search_runs([experiment], f"tags.digest = '{digest}' and attributes.status = 'FINISHED'", max_results=1)
-        return runs[0].info.run_id if runs else None
+            self._client().set_terminated(run.info.run_id, "KILLED")
 
     def _version(self, loop: str, digest: str) -> RegisteredVersion:
         for version in reversed(self.versions(loop)):
@@ -241,6 +284,11 @@ class MlflowRegistry(Registry):
     def _lock(self) -> FileLock:
         self._artifacts.mkdir(parents=True, exist_ok=True)
         return FileLock(self._artifacts / "registry.lock")
+
+
+def _metric(name: str) -> str:
+    """The name with what MLflow does not take in names of metrics replaced: a slice may be called as people like."""
+    return re.sub(r"[^\w.\-/ :]", "_", name)
 
 
 CHECK_SECONDS = 5.0

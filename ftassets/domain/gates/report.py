@@ -1,6 +1,8 @@
 """Input of the gates: the scores of candidate, production and base on the same rows, and the other measurements."""
 
 from collections.abc import Sequence
+from math import isfinite
+from statistics import fmean
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -60,3 +62,22 @@ class EvalReport(Stored):
 def in_slice(scores: Sequence[Score], name: str | None, other_sets: Sequence[str] = ()) -> list[Score]:
     """Rows of a slice; without a name all but the held-out ones and those of other sets."""
     return [s for s in scores if (s.slice == name if name else s.slice != HELD_OUT and s.slice not in other_sets)]
+
+
+def mean_scores(report: EvalReport) -> dict[str, float]:
+    """Means by `role/slice/metric`: exact match, agreement of fields and well-formed answers as shares, and the loop's further metrics."""
+    means: dict[str, float] = {}
+    for role, scores in report.scores.items():
+        for name in sorted({score.slice for score in scores}):
+            rows = in_slice(scores, name)
+            columns = {
+                "exact_match": [float(row.exact) for row in rows],
+                "fields": [row.fields for row in rows],
+                "well_formed": [float(row.valid) for row in rows],
+            }
+            means |= {f"{role}/{name}/{metric}": fmean(values) for metric, values in columns.items()}
+    for metric, by_role in report.metrics.items():
+        for role, by_slice in by_role.items():
+            for name, found in by_slice.items():
+                means |= {f"{role}/{name}/{metric}.{value}": number for value, number in found.items() if isfinite(number)}
+    return means

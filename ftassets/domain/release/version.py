@@ -131,10 +131,13 @@ def version_note(tags: Mapping[str, str]) -> str:
         "Lineage": tags.get("lineage"),
         "Dataset commit": tags.get("dataset_commit"),
         "Eval report": tags.get("report"),
-        "Dagster run": tags.get("dagster_run_id"),
         "Digest": tags.get("digest"),
     }
-    return "\n".join(f"- {name}: `{value}`" for name, value in said.items() if value)
+    lines = [f"- {name}: `{value}`" for name, value in said.items() if value]
+    if run := tags.get("dagster_run_id"):
+        page = tags.get("dagster_run_url")
+        lines.append(f"- Dagster run: [{run}]({page})" if page else f"- Dagster run: `{run}`")
+    return "\n".join(lines)
 
 
 def score_tags(scores: Sequence[Score]) -> dict[str, str]:

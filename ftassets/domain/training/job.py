@@ -32,6 +32,11 @@ class TrainingJob(BaseModel):
     versions: Path  # finished versions are moved here, under their digest
 
     @property
+    def points_file(self) -> Path:
+        """Where the process notes its numbers step by step, a `Point` a line; an attempt after a kill appends to the same file."""
+        return self.work / "points.jsonl"
+
+    @property
     def parent(self) -> str | None:
         """The version whose weights the training continues from."""
         return self.start_from.parent.name if self.start_from else None

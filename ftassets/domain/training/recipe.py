@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftassets.config.loop import Task, Train
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.training.job import TrainingJob
 from ftassets.domain.training.method import unread
 
 _DECIDES_NOTHING = {
@@ -32,3 +34,9 @@ def same_steps(task: Task, train: Train, parent: str | None, alignment: Mapping[
     """What recipes have in common that a training may change between one step and the next: more or fewer rows in a pass."""
     common = {name: value for name, value in recipe(task, train, parent, alignment).items() if name not in _ONE_STEP}
     return {**common, "rows_a_step": train.batch_size * train.gradient_accumulation_steps}
+
+
+def training_key(job: TrainingJob) -> str:
+    """Names a training among all of its loop, whichever run does it: the same rows, base and recipe."""
+    rows = job.dataset_hash or job.dataset_commit
+    return digest_of({"base": job.base_model, "rows": rows, "recipe": same_steps(job.task, job.train, job.parent)})

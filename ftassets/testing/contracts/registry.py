@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ftassets.backends.registry.base import Registry, UnknownVersion
+from ftassets.domain.training.points import Point
 
 MakeRegistry = Callable[[], Registry]
 A, B = "a" * 64, "b" * 64
@@ -99,3 +100,33 @@ class RegistryContract:
         run = log(registry)
         assert log(registry) == run
         assert log(registry, B) != run
+
+    def test_an_unfinished_training_is_taken_up_by_its_key(self, make: MakeRegistry) -> None:
+        registry = make()
+        first = registry.begin_training("voice", "run", "key", {"lr": 1}, {"dagster_run_id": "d1"}, goes_on=False)
+        assert dict(first.recorded) == {}
+        registry.log_points(first.run_id, [Point(1, {"loss": 2.0}, 1.0), Point(2, {"loss": 1.0, "validation_loss": 1.5}, 2.0)])
+        for status in ("KILLED", "FAILED"):
+            registry.end_training(first.run_id, status, "why")
+            again = make().begin_training("voice", "run", "key", {"lr": 1}, {"dagster_run_id": "d2"}, goes_on=True)
+            assert (again.run_id, dict(again.recorded)) == (first.run_id, {"loss": 2, "validation_loss": 2})
+        assert registry.begin_training("voice", "run", "key", {}, {"dagster_run_id": "d2"}, goes_on=False).run_id == first.run_id
+        for loop, key, dagster_run, goes_on in (
+            ("voice", "key", "d3", False),
+            ("voice", "another", "d2", True),
+            ("triage", "key", "d2", True),
+        ):
+            other = registry.begin_training(loop, "run", key, {}, {"dagster_run_id": dagster_run}, goes_on)
+            assert other.run_id != first.run_id
+            registry.end_training(other.run_id, "KILLED", "why")
+
+    def test_a_finished_training_is_found_by_its_version_and_takes_scores(self, make: MakeRegistry) -> None:
+        registry = make()
+        assert registry.training_of("voice", A) is None
+        assert registry.log_scores("voice", A, {"candidate/golden/exact_match": 0.5}, {}) is None
+        run = registry.begin_training("voice", "run", "key", {}, {}, goes_on=False)
+        assert registry.training_of("voice", A) is None
+        registry.finish_training("voice", run.run_id, "adapter", {"rows": 8}, {"digest": A}, None)
+        assert make().training_of("voice", A) == run.run_id
+        assert registry.log_scores("voice", A, {"candidate/golden/exact_match": 0.5}, {"report": "r"}) == run.run_id
+        assert registry.begin_training("voice", "run", "key", {}, {}, goes_on=True).run_id != run.run_id

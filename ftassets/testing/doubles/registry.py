@@ -1,10 +1,22 @@
 """A model registry in memory, for tests that need one and not MLflow."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from ftassets.backends.registry.base import RegisteredVersion, Registry, UnknownVersion
+from ftassets.backends.registry.base import RegisteredVersion, Registry, TrackedTraining, UnknownVersion
+from ftassets.domain.training.points import Point
+
+
+@dataclass
+class _Run:
+    """One training."""
+
+    loop: str
+    tags: dict[str, str]
+    status: str = "RUNNING"
+    recorded: dict[str, int] = field(default_factory=dict)
 
 
 class MemoryRegistry(Registry):
@@ -12,19 +24,47 @@ class MemoryRegistry(Registry):
 
     def __init__(self) -> None:
         self._versions: dict[str, list[RegisteredVersion]] = {}
-        self._runs: dict[tuple[str, str], str] = {}  # (loop, digest) -> run id
+        self._runs: dict[str, _Run] = {}
 
-    def log_training(
-        self,
-        loop: str,
-        run_name: str,
-        params: Mapping[str, object],
-        metrics: Mapping[str, float],
-        curve: Sequence[tuple[int, float]],
-        tags: Mapping[str, str],
-        artifacts: Path | None,
-    ) -> str:
-        return self._runs.setdefault((loop, tags["digest"]), f"run-{len(self._runs) + 1}")
+    def begin_training(
+        self, loop: str, run_name: str, key: str, params: Mapping[str, object], tags: Mapping[str, str], goes_on: bool
+    ) -> TrackedTraining:
+        mine = tags.get("dagster_run_id")
+        unfinished = [
+            run_id
+            for run_id, run in self._runs.items()
+            if run.loop == loop and run.tags["training_key"] == key and run.status != "FINISHED"
+            if goes_on or run.tags.get("dagster_run_id") == mine
+        ]
+        run_id = unfinished[-1] if unfinished else f"run-{len(self._runs) + 1}"
+        run = self._runs.setdefault(run_id, _Run(loop, {"training_key": key}))
+        run.status = "RUNNING"
+        run.tags |= tags
+        return TrackedTraining(run_id, dict(run.recorded))
+
+    def log_points(self, run_id: str, points: Sequence[Point]) -> None:
+        for point in points:
+            self._runs[run_id].recorded |= dict.fromkeys(point.values, point.step)
+
+    def finish_training(
+        self, loop: str, run_id: str, run_name: str, metrics: Mapping[str, float], tags: Mapping[str, str], artifacts: Path | None
+    ) -> None:
+        self._runs[run_id].tags |= tags
+        self._runs[run_id].status = "FINISHED"
+
+    def end_training(self, run_id: str, status: Literal["FAILED", "KILLED"], why: str) -> None:
+        self._runs[run_id].status = status
+
+    def training_of(self, loop: str, digest: str) -> str | None:
+        made = (
+            run_id
+            for run_id, run in reversed(list(self._runs.items()))
+            if run.loop == loop and run.status == "FINISHED" and run.tags.get("digest") == digest
+        )
+        return next(made, None)
+
+    def log_scores(self, loop: str, digest: str, scores: Mapping[str, float], tags: Mapping[str, str]) -> str | None:
+        return self.training_of(loop, digest)
 
     def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
         known = self._versions.setdefault(loop, [])

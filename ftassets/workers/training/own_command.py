@@ -18,6 +18,7 @@ from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.overfit import kept_loss
+from ftassets.domain.training.points import LOSS, VALIDATION_LOSS
 from ftassets.domain.training.recipe import recipe
 from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError, in_one_line
@@ -26,6 +27,7 @@ from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.foreign_adapter import take_adapter
 from ftassets.workers.training.methods.base import merge_adapter
 from ftassets.workers.training.objectives import read_lines
+from ftassets.workers.training.points import tracking
 from ftassets.workers.training.sft import publish_training, started
 
 METRICS = "metrics.json"
@@ -56,6 +58,10 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
     _run(job, {**{name: str(place) for name, place in places.items()}, "start_from": str(job.start_from or "")}, report, stop_asked)
     seconds = time.monotonic() - begun
     metrics = _metrics(places["output"] / METRICS)
+    track = tracking(job.points_file)
+    for name, curve in ((LOSS, metrics.losses), (VALIDATION_LOSS, metrics.validation_losses)):
+        for step, loss in curve:
+            track(step, {name: loss})
     staging = job.work / "version"
     shutil.rmtree(staging, ignore_errors=True)
     report("checking, merging and reloading the adapter that the command left")

@@ -33,6 +33,7 @@ from ftassets.workers.training.merging import agreement, compared, likely_tokens
 from ftassets.workers.training.methods import METHODS
 from ftassets.workers.training.need import fit, libraries
 from ftassets.workers.training.objectives import objectives_of
+from ftassets.workers.training.points import tracking
 from ftassets.workers.training.steps import Steps, run_steps
 
 
@@ -86,7 +87,8 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         except OSError as error:  # the training is worth more than its copy, and the next checkpoint is stored with all that this one has
             report(f"the checkpoint {checkpoint.name} is on this machine only, the artefact store did not take it: {in_one_line(error)}")
 
-    steps = Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked, keep)
+    track = tracking(job.points_file)
+    steps = Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked, track, keep)
     progress = run_steps(steps, fitted.processes, resume)
     losses, seconds = progress.losses, progress.seconds
     validation_loss = kept_loss(progress.validation, job.train.early_stopping_patience)

@@ -15,12 +15,14 @@ from ftassets.config.loop import Train
 from ftassets.domain.training.divergence import TrainingStopped, objection
 from ftassets.domain.training.job import TrainingJob
 from ftassets.domain.training.overfit import stops_early
+from ftassets.domain.training.points import LOSS, VALIDATION_LOSS
 from ftassets.workers.process import Report, Terminated
 from ftassets.workers.training import replicas
 from ftassets.workers.training.loss import plain
 from ftassets.workers.training.objectives.base import Collate, Objective
+from ftassets.workers.training.points import Track, memory
 
-_SAY_EVERY = 5.0  # seconds between progress reports
+_SAY_EVERY, _SAY_SHARE = 5.0, 0.02  # seconds between progress reports, and share of the time so far: a day of training says 350
 _SAVE_EVERY = 300.0  # seconds between checkpoints, unless train.save_steps says how many steps
 _DUE, _STOP = 1.0, 1e6  # what a replica asks for after a step: a checkpoint, or a checkpoint and the end
 _BEST = "best.safetensors"  # weights with the lowest validation loss, in a checkpoint
@@ -50,6 +52,7 @@ class Steps:
     key: str  # of its checkpoints
     report: Report
     stop_asked: Callable[[], bool]
+    track: Track
     keep: Callable[[Path], None] = lambda _: None  # has a complete checkpoint folder where another machine finds it
 
 
@@ -87,7 +90,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
     batch = train.batch_size // count
     share = replicas.Share(len(steps.rows), train.batch_size, rank, count, train.seed)
     held_out = steps.validation.dataset().select(range(rank, len(steps.validation), count)) if len(steps.validation) else []
-    report = steps.report if rank == 0 else lambda _: None
+    report, track = (steps.report, steps.track) if rank == 0 else (lambda _: None, lambda step, values: None)
 
     class Watch(TrainerCallback):
         """Collects losses, stops a hopeless training, validates, asks for checkpoints, says how far it is."""
@@ -98,31 +101,50 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.started = self.said = self.saved = time.monotonic()
             self.tokens_before = self.metered = state.num_input_tokens_seen
+            self.last_step = self.started
             self.steps_an_epoch = math.ceil(math.ceil(len(share) / batch) / train.gradient_accumulation_steps)
             share.epoch = state.global_step // self.steps_an_epoch
+            for step, loss in enumerate(progress.losses, start=1):  # who follows may not know what came before the checkpoint
+                track(step, {LOSS: loss})
+            for step, loss in progress.validation:
+                track(step, {VALIDATION_LOSS: loss})
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
             replicas.agree(model)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), train.max_grad_norm)  # of the gradient they agree on
+            # of the gradient they agree on
+            self.gradient_norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), train.max_grad_norm))
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, model: Any = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
                 return
             progress.losses.append(replicas.total(float(logs["loss"])) / count)
+            self._track(state, float(logs["learning_rate"]))
             if why := objection(progress.losses, train.loss_limit):
                 raise TrainingStopped(why)
-            self._meter(state)
             self._say(state)
             self._validate(state, control, model)
             self._save(state, control)
 
-        def _meter(self, state: Any) -> None:
-            metering.count(tokens_trained=count * int(state.num_input_tokens_seen - self.metered))  # the others' batches are as large
-            self.metered = state.num_input_tokens_seen
+        def _track(self, state: Any, learning_rate: float) -> None:
+            step, now = state.global_step, time.monotonic()
+            tokens = count * int(state.num_input_tokens_seen - self.metered)  # the others' batches are as large
+            metering.count(tokens_trained=tokens)
+            values = {
+                LOSS: progress.losses[-1],
+                "learning_rate": learning_rate,
+                "gradient_norm": self.gradient_norm,
+                "epoch": step / self.steps_an_epoch,
+                "tokens_per_second": tokens / max(now - self.last_step, 1e-6),
+                **memory(),
+            }
+            if step % self.steps_an_epoch == 0:
+                values["loss_of_epoch"] = float(np.mean(progress.losses[-self.steps_an_epoch :]))
+            track(step, values)
+            self.metered, self.last_step = state.num_input_tokens_seen, now
 
         def _say(self, state: Any) -> None:
             now = time.monotonic()
-            if now - self.said >= _SAY_EVERY or state.global_step == state.max_steps:
+            if now - self.said >= max(_SAY_EVERY, _SAY_SHARE * (now - self.started)) or state.global_step == state.max_steps:
                 self.said = now
                 spent, done = now - self.started, state.global_step - (progress.resumed_at or [0])[-1]
                 left = spent / done * (state.max_steps - state.global_step)
@@ -137,6 +159,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
                 if loss is None:
                     return
                 progress.validation.append((step, loss))
+                track(step, {VALIDATION_LOSS: loss})
                 report(f"step {step}, validation loss {loss:.3f}")
                 if train.early_stopping_patience is not None:
                     if loss <= min(each for _, each in progress.validation):
@@ -196,6 +219,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
                 noted = {"losses": progress.losses, "validation": progress.validation, "resumed_at": progress.resumed_at}
                 complete(folder, steps.key, self.state.global_step, noted)
                 steps.keep(folder)
+                track(self.state.global_step, {"checkpoint": self.state.global_step})
 
         def _save_rng_state(self, output_dir: str) -> None:
             super()._save_rng_state(os.path.join(output_dir, f"replica-{rank}"))

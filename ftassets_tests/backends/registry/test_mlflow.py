@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ftassets.backends.registry.mlflow import MlflowRegistry
+from ftassets.domain.training.points import Point
 from ftassets.errors import StateDamaged
 from ftassets.testing.contracts.registry import A, B, log
 from ftassets.testing.made_once import mlflow_tables
@@ -74,16 +75,50 @@ def test_a_copied_home_writes_into_itself_and_has_its_artefacts(tmp_path: Path) 
     assert not (tmp_path / "a home").exists()
 
 
-def test_run_that_was_cut_off_is_recorded_again(home: Path) -> None:
+def test_a_recording_that_was_cut_off_is_completed(home: Path) -> None:
     from mlflow import MlflowClient
 
     registry = opened(home)
     finished = log(registry)
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     client.update_run(finished, status="RUNNING")
-    again = log(registry)
-    assert again != finished
-    assert log(registry) == again
+    assert log(registry) == finished
+    assert client.get_run(finished).info.status == "FINISHED"
+    assert len(client.get_metric_history(finished, "loss")) == 1200
+
+
+def test_a_running_training_grows_and_goes_on_in_the_same_run(home: Path) -> None:
+    from mlflow import MlflowClient
+
+    registry, client = opened(home), MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = registry.experiment("voice")
+    whole = client.create_run(experiment, tags={"dagster_run_id": "d1"}).info.run_id  # as dagster-mlflow makes it
+    tags = {"dagster_run_id": "d1", "dagster_run_url": "http://dagster/runs/d1"}
+    first = registry.begin_training("voice", "training", "k", {"lora_r": 16}, tags, goes_on=False)
+    registry.log_points(first.run_id, [Point(1, {"loss": 2.0}, 1.5), Point(2, {"loss": float("nan")}, 2.5)])
+    run = client.get_run(first.run_id)
+    assert (run.info.status, run.data.params, run.data.tags["mlflow.parentRunId"]) == ("RUNNING", {"lora_r": "16"}, whole)
+    assert run.data.tags["mlflow.note.content"] == "- Dagster run: [d1](http://dagster/runs/d1)"
+    assert [(each.step, each.timestamp) for each in client.get_metric_history(first.run_id, "loss")] == [(1, 1500), (2, 2500)]
+    registry.end_training(first.run_id, "KILLED", "the machine went away")
+    assert client.get_run(first.run_id).info.status == "KILLED"
+
+    other = registry.begin_training("voice", "training", "k", {}, {"dagster_run_id": "d2"}, goes_on=False)
+    assert other.run_id != first.run_id  # it began anew
+    registry.end_training(other.run_id, "FAILED", "NaN")
+    client.delete_run(other.run_id)
+    again = registry.begin_training("voice", "training", "k", {"lora_r": 16}, {"dagster_run_id": "d3"}, goes_on=True)
+    assert (again.run_id, dict(again.recorded)) == (first.run_id, {"loss": 2})
+    assert registry.begin_training("voice", "training", "k", {}, {"dagster_run_id": "d3"}, goes_on=False).run_id == first.run_id
+    assert registry.begin_training("voice", "training", "another", {}, {"dagster_run_id": "d3"}, goes_on=True).run_id != first.run_id
+
+    registry.finish_training("voice", first.run_id, "adapter-aaaa", {"rows": 800}, {"digest": A}, None)
+    run = client.get_run(first.run_id)
+    assert (run.info.status, run.info.run_name, run.data.tags["digest"]) == ("FINISHED", "adapter-aaaa", A)
+    assert registry.log_scores("voice", A, {"candidate/größe, klein/exact_match": 0.5}, {"gates": "PASS"}) == first.run_id
+    run = client.get_run(first.run_id)
+    assert (run.data.metrics["candidate/größe_ klein/exact_match"], run.data.tags["gates"]) == (0.5, "PASS")
+    assert run.info.status == "FINISHED"
 
 
 def test_versions_made_by_hand_are_none_of_ours(home: Path) -> None:
@@ -164,4 +199,4 @@ def test_what_a_dead_run_left_running_is_ended_and_nothing_else(home: Path) -> N
     ids = [client.create_run(experiment, tags={"dagster_run_id": run}).info.run_id for run in ("died", "alive", "died")]
     client.set_terminated(ids[2], "FINISHED")
     registry.end_runs("voice", "died")
-    assert [client.get_run(run_id).info.status for run_id in ids] == ["FAILED", "RUNNING", "FINISHED"]
+    assert [client.get_run(run_id).info.status for run_id in ids] == ["KILLED", "RUNNING", "FINISHED"]

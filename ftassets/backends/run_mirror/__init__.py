@@ -1,0 +1,1 @@
+"""Where trainings are shown besides the registry."""
