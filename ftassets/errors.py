@@ -54,6 +54,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - JudgeUnreachable (also ServerUnreachable): The judge does not answer; the message says why and what to do, and never contains the key.
   - NotPossible: The endpoint's state does not allow this transition; the message says what to do first.
   - NotRecorded: The row of a request could not be stored, so the request must fail.
+  - NotRepeatable: A version cannot be trained again; the message says what of it is gone.
   - NotReproduced: A report cannot be recomputed, or the recomputed one differs.
   - OutOfTime: The request exceeded its time limit; its process was ended.
   - Problem: Error response to a client: HTTP status, a sentence, and a code for programs. `detail` is for the traffic log only.

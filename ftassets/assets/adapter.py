@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from ftassets.assets._shared.accepted import accepted_dataset
-from ftassets.assets._shared.dataset_files import read_index, read_splits
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
 from ftassets.assets._shared.tracking import tracked
+from ftassets.assets._shared.training_job import prepare
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, version_key, workshop
@@ -24,13 +24,11 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import run_mirror
 from ftassets.domain.acceptance import Check
-from ftassets.domain.dataset.rows import Quarantined, left_out, to_jsonl
+from ftassets.domain.dataset.rows import left_out
 from ftassets.domain.release.version import ADAPTER, VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_checks
-from ftassets.domain.training.job import TrainingJob, TrainingResult
-from ftassets.domain.training.method import continued_folder
+from ftassets.domain.training.job import TrainingResult
 from ftassets.domain.training.overfit import overfit_note
-from ftassets.domain.training.rows import training_rows
 from ftassets.reporting.plots import loss_curve
 from ftassets.reporting.tables import shortened
 from ftassets.wording import amount
@@ -61,46 +59,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if dataset.passed_over:
             context.log.warning(dataset.passed_over)
         commit = dataset.id
-        unreadable: list[Quarantined] = []
-        splits = read_splits(dataset_store, commit, loop.name, unreadable)
-        if unreadable:
-            context.log.warning(f"{left_out(unreadable, f'the dataset {commit[:12]}')}. The next dataset is without them")
         production = serving.state(loop.name).production
         before = load_manifest(artifacts, production) if production else None
-        known: set[str] = set()
-        if before and before.dataset_commit:
-            known = {row.id for row in read_splits(dataset_store, before.dataset_commit, loop.name, bad=[])["train"]}
-        folder, not_continued = continued_folder(loop.train.method, before)
-        start_from = version_folder(artifacts, before.digest) / folder if before and folder else None
-        index = read_index(dataset_store, commit, loop.name)
-        rows, cold = (
-            training_rows(splits["train"], seen, loop.train.replay, loop.train.seed, index.balance, loop.task.form)
-            for seen in (known if start_from else set(), set())
-        )
         work = home.work / context.run_id
         shutil.rmtree(work, ignore_errors=True)  # an earlier attempt of this run died here
-        work.mkdir(parents=True)
-        (work / "train.jsonl").write_text(to_jsonl(rows))
-        (work / "cold.jsonl").write_text(to_jsonl(cold))
-        (work / "validation.jsonl").write_text(to_jsonl(splits["validation"]))
-        job = TrainingJob(
-            loop=loop.name,
-            base_model=loop.base_model,
-            task=loop.task,
-            train=loop.train,
-            dataset_commit=commit,
-            dataset_hash=index.content_hash,
-            train_file=work / "train.jsonl",
-            cold_file=work / "cold.jsonl",
-            validation_file=work / "validation.jsonl",
-            start_from=start_from,
-            not_continued=not_continued,
-            work=work,
-            home=home.root,
-            checkpoints=home.checkpoints / loop.name,
-            versions=workshop(artifacts),
-        )
-        context.log.info(f"{amount(len(cold), 'row')}, {sum(row.id not in known for row in cold)} of them new to production")
+        made = prepare(artifacts, dataset_store, loop, commit, before, work, home, workshop(artifacts))
+        if made.unreadable:
+            context.log.warning(f"{left_out(made.unreadable, f'the dataset {commit[:12]}')}. The next dataset is without them")
+        context.log.info(f"{amount(made.rows, 'row')}, {made.new} of them new to production")
+        job = made.job
         try:
             goes_on = reached_step(artifacts, loop.name, job.checkpoints) > 0
             with tracked(registry, run_mirror(loop.tracking, home), job, context, goes_on) as run:

@@ -1,4 +1,4 @@
-"""Commands on model versions: compare two, adopt one that serves already."""
+"""Commands on model versions: compare two, train one again, adopt one that serves already."""
 
 import getpass
 from dataclasses import asdict
@@ -9,6 +9,7 @@ import typer
 
 from ftassets.cli.common import AsJson, LogFormat, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
 from ftassets.config.home import Home
+from ftassets.errors import InvalidInput
 
 app = typer.Typer()
 
@@ -33,6 +34,38 @@ def compare(
     typer.echo(f"scores: {found['scores_note']}")
     if note := found["dataset"].get("note"):
         typer.echo(f"dataset: {note}")
+
+
+@app.command()
+@needs_loops
+def reproduce(
+    version: Annotated[str, typer.Argument(help="Beginning of a digest, or a name in the registry.")],
+    margin: Annotated[
+        float, typer.Option("--margin", min=0.0, max=1.0, help="Difference of exact match that still counts as reproduced.")
+    ] = 0.05,
+    as_json: AsJson = False,
+) -> None:
+    """Train a version again from its manifest, in a place that is thrown away, and compare bytes, or else answers.
+
+    Exit code 0: reproduced. 1: not reproduced, or it cannot be trained again. 2: not enough rows to tell. It takes as long as the
+    first training, and reads the loop's task from the loop file.
+    """
+    from ftassets.cli.commands import compare as versions
+    from ftassets.cli.commands import reproduce as command
+
+    loops = known_loops()
+    artifacts, control, store, trainer, evaluator = map(backend, ("artifacts", "control", "dataset_store", "trainer", "evaluator"))
+    found = versions.find(artifacts, backend("registry"), loops, version)
+    if found.loop not in loops:
+        raise InvalidInput(f"version {found.manifest.digest[:12]} is of no loop here ({found.loop or 'unknown'}): give --loops")
+    digest, loop = found.manifest.digest, loops[found.loop]
+    made = command.run(Home.from_env(), artifacts, control, store, trainer, evaluator, loop, digest, margin)
+    if as_json:
+        show_json(made.as_json())
+    else:
+        typer.echo(command.describe(made))
+    if code := command.EXIT_CODES[made.compared.outcome]:
+        raise typer.Exit(code)
 
 
 @app.command()

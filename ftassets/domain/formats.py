@@ -173,6 +173,10 @@ def _manifest_2(manifest: dict[str, Any]) -> dict[str, Any]:
     return manifest | {"recipe": _renamed(recipe, LOOP_FILE_RENAMES["train",])} if isinstance(recipe, Mapping) else manifest
 
 
+def _manifest_3(manifest: dict[str, Any]) -> dict[str, Any]:
+    return manifest | {"environment": {}}  # it was not recorded
+
+
 def _state_2(document: dict[str, Any]) -> dict[str, Any]:
     state = document.get("state")
     return document | {"state": _renamed(state, {"refused": "rejected"})} if isinstance(state, Mapping) else document
@@ -270,8 +274,8 @@ _ALL = (
     Kind("loop_file", "the loop file",
         "`defs.yaml` of a loop, below `attributes`", _FIELD, "people", "every process", 2, {1: _loop_file_2}),
     Kind("manifest", "the manifest of a version",
-        "`versions/DIGEST/manifest.json`", _FIELD, "training worker, `ftassets adopt`", "assets, gateway, CLI, training worker", 2,
-        {1: _manifest_2}),
+        "`versions/DIGEST/manifest.json`", _FIELD, "training worker, `ftassets adopt`", "assets, gateway, CLI, training worker", 3,
+        {1: _manifest_2, 2: _manifest_3}),
     Kind("endpoint", "the endpoint of a version that is served elsewhere",
         "`versions/DIGEST/endpoint.json`; the digest covers it", _FIELD, "`ftassets adopt`", "assets, gateway"),
     Kind("endpoint_state", "the state of an endpoint",

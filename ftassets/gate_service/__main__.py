@@ -8,12 +8,12 @@ if __name__ == "__main__":
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ftassets.assets._shared.failures import OVER_BUDGET
 from ftassets.assets._shared.metered import measured
+from ftassets.assets._shared.run_in_memory import in_a_run
 from ftassets.backends.control.spending import budget_now
 from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.config.home import Home
@@ -26,8 +26,6 @@ from ftassets.workers.process import die_with_parent, failure_file, read_job
 
 BAD_REQUEST = 2  # exit code
 NODE = "gate_service"  # under which name it is recorded what an evaluation used
-
-_Result = TypeVar("_Result")
 
 
 def work_off(job_file: Path) -> int:
@@ -61,25 +59,6 @@ def work_off(job_file: Path) -> int:
             write_durably(failure_file(job_file), found.sentence)
         return found.code
     return 0
-
-
-def in_a_run(run_id: str, do: Callable[[Any], _Result]) -> _Result:
-    """What `do` returns, given the context of a Dagster run in memory: evaluators start their processes through Dagster Pipes."""
-    import dagster as dg
-
-    results: list[_Result] = []
-
-    @dg.op
-    def evaluation(context: dg.OpExecutionContext) -> None:
-        results.append(do(context))
-
-    @dg.job(executor_def=dg.in_process_executor, config={"loggers": {"console": {"config": {"log_level": "INFO"}}}})
-    def gate_evaluation() -> None:
-        evaluation()
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        gate_evaluation.execute_in_process(instance=instance, run_id=run_id)
-    return results[0]
 
 
 def main() -> int:

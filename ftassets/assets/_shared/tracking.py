@@ -47,7 +47,9 @@ class TrackedRun:
         url = run_url(context.run_id)
         tags = {"loop": job.loop, "dagster_run_id": context.run_id, **({"dagster_run_url": url} if url else {})}
         tags |= {"dataset_commit": job.dataset_commit, "checkpoints": str(job.checkpoints)}
-        settings = {name: value for name, value in recipe(job.task, job.train, job.parent).items() if name != "system_prompt"}
+        settings = {
+            name: value for name, value in recipe(job.task, job.train, job.parent, job.alignment).items() if name != "system_prompt"
+        }
         params = {**settings, "start_from": job.parent or "base", "base_model": job.base_model, "dataset_commit": job.dataset_commit}
         name = f"training {job.dataset_commit[:12]}"
         training = registry.begin_training(job.loop, name, training_key(job), params, tags, goes_on)

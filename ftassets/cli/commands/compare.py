@@ -1,7 +1,7 @@
 """Two versions side by side: what they were made of, what they scored, how they came into production."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +37,9 @@ _ATTRIBUTES = (
 
 
 @dataclass(frozen=True)
-class _Version:
+class Version:
+    """A version here, the loop it is of, and its entry in the registry."""
+
     manifest: VersionManifest
     loop: str | None
     registered: RegisteredVersion | None
@@ -58,8 +60,7 @@ def run(
     `first` and `second` are beginnings of digests or names in the registry. Scores come from a report that measured both on the same
     rows where there is one, else from each version's newest report. Raises InvalidInput for a text that names no version, or several.
     """
-    registered = [version for loop in loops for version in registry.versions(loop)]
-    a, b = (_found(artifacts, registered, text) for text in (first, second))
+    a, b = (find(artifacts, registry, loops, text) for text in (first, second))
     measured = {side: _reports(artifacts, version) for side, version in (("a", a), ("b", b))}
     scores, note = _scores(a, b, measured["a"], measured["b"])
     return {
@@ -93,7 +94,9 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _found(artifacts: Artifacts, registered: Sequence[RegisteredVersion], text: str) -> _Version:
+def find(artifacts: Artifacts, registry: Registry, loops: Iterable[str], text: str) -> Version:
+    """The version that the beginning of a digest or a name in the registry names. Raises InvalidInput."""
+    registered = [version for loop in loops for version in registry.versions(loop)]
     by_name = {version.digest for version in registered if version.name == text}
     found = by_name or {digest for digest in digests(artifacts) if text and digest.startswith(text)}
     if len(found) != 1:
@@ -103,10 +106,10 @@ def _found(artifacts: Artifacts, registered: Sequence[RegisteredVersion], text: 
     digest = found.pop()
     entry = next((version for version in registered if version.digest == digest), None)
     manifest = load_manifest(artifacts, digest)
-    return _Version(manifest, manifest.loop or (entry.loop if entry else None), entry)
+    return Version(manifest, manifest.loop or (entry.loop if entry else None), entry)
 
 
-def _reports(artifacts: Artifacts, version: _Version) -> dict[str, EvalReport]:
+def _reports(artifacts: Artifacts, version: Version) -> dict[str, EvalReport]:
     """Reports that measured the version by their digest, newest first."""
     digest, found = version.manifest.digest, {}
     for name in report_digests(artifacts, version.loop, "eval") if version.loop else ():
@@ -125,7 +128,7 @@ def _roles(report: EvalReport) -> dict[str, str]:
     return {report.base: "base", report.production: "production", report.candidate: "candidate"}
 
 
-def _scores(a: _Version, b: _Version, of_a: Mapping[str, EvalReport], of_b: Mapping[str, EvalReport]) -> tuple[dict[str, Any], str]:
+def _scores(a: Version, b: Version, of_a: Mapping[str, EvalReport], of_b: Mapping[str, EvalReport]) -> tuple[dict[str, Any], str]:
     left, right = a.manifest.digest, b.manifest.digest
     both = next((report for report in of_a.values() if right in _roles(report)), None)
     if both is None and not (of_a and of_b):
@@ -152,7 +155,7 @@ def _scores(a: _Version, b: _Version, of_a: Mapping[str, EvalReport], of_b: Mapp
 def _describe(
     artifacts: Artifacts,
     control: Control,
-    version: _Version,
+    version: Version,
     loops: Mapping[str, LoopConfig],
     signer: Signer,
     reports: Mapping[str, EvalReport],
@@ -177,7 +180,7 @@ def _describe(
 
 
 def _gates(
-    control: Control, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Mapping[str, EvalReport]
+    control: Control, version: Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Mapping[str, EvalReport]
 ) -> dict[str, str]:
     """Attested verdicts; of a version that was not released, those its newest report as a candidate gives with today's gates."""
     digest = version.manifest.digest
@@ -194,7 +197,7 @@ def _gates(
     return {result.name: result.verdict.value for result in verdicts(control, loop, report, name)}
 
 
-def _dataset(store: DatasetStore, a: _Version, b: _Version) -> dict[str, Any]:
+def _dataset(store: DatasetStore, a: Version, b: Version) -> dict[str, Any]:
     """Rows of each split, and how many the second version's dataset has more and less than the first's."""
     commits = (a.manifest.dataset_commit, b.manifest.dataset_commit)
     if not (a.loop and b.loop and all(commits)):

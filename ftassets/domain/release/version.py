@@ -82,6 +82,7 @@ class VersionManifest(Stored):
     made_at: float | None = None  # epoch seconds
     recipe: dict = {}
     metrics: dict[str, float] = {}
+    environment: dict[str, str] = {}  # on what it was trained, in words; empty if that was not recorded
 
     @property
     def digest(self) -> str:

@@ -8,7 +8,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.training.job import TrainingJob
 from ftassets.domain.training.method import unread
 
-_DECIDES_NOTHING = {
+DECIDES_NOTHING = {
     "preset",
     "save_steps",
     "command_folder",
@@ -24,7 +24,7 @@ def recipe(task: Task, train: Train, parent: str | None, alignment: Mapping[str,
 
     `alignment` is what a training on preferences has besides.
     """
-    without = _DECIDES_NOTHING | unread(train.method) | {name for name in _ONLY_IF_SET if getattr(train, name) in (None, "none")}
+    without = DECIDES_NOTHING | unread(train.method) | {name for name in _ONLY_IF_SET if getattr(train, name) in (None, "none")}
     settings = train.model_dump(mode="json", exclude=without)
     aligned = {"align": dict(alignment)} if alignment else {}
     return {**settings, **aligned, "system_prompt": task.system_prompt, "start_from": parent}
@@ -39,4 +39,4 @@ def same_steps(task: Task, train: Train, parent: str | None, alignment: Mapping[
 def training_key(job: TrainingJob) -> str:
     """Names a training among all of its loop, whichever run does it: the same rows, base and recipe."""
     rows = job.dataset_hash or job.dataset_commit
-    return digest_of({"base": job.base_model, "rows": rows, "recipe": same_steps(job.task, job.train, job.parent)})
+    return digest_of({"base": job.base_model, "rows": rows, "recipe": same_steps(job.task, job.train, job.parent, job.alignment)})

@@ -24,6 +24,7 @@ from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError, in_one_line
 from ftassets.workers.process import KILLED, Ended, Report, Terminated, end_with_parent
 from ftassets.workers.training.base_models import ensure_base
+from ftassets.workers.training.environment import environment
 from ftassets.workers.training.foreign_adapter import take_adapter
 from ftassets.workers.training.methods.base import merge_adapter
 from ftassets.workers.training.objectives import read_lines
@@ -84,6 +85,7 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
         losses=metrics.losses,
         validation_losses=metrics.validation_losses,
         validation_loss=kept_loss(metrics.validation_losses, None),
+        environment=environment(1, "as the command chose"),
     )
 
 

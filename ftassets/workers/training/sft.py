@@ -28,6 +28,7 @@ from ftassets.wording import amount
 from ftassets.workers.chat_template import prompt_ids
 from ftassets.workers.process import Report
 from ftassets.workers.training.base_models import ensure_base
+from ftassets.workers.training.environment import environment
 from ftassets.workers.training.loss import plain
 from ftassets.workers.training.merging import agreement, compared, likely_tokens, merged_tokens
 from ftassets.workers.training.methods import METHODS
@@ -119,6 +120,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         validation_loss=validation_loss,
         resumed_at=progress.resumed_at,
         merged_agreement=agreed,
+        environment=environment(fitted.processes, "bf16" if bf16 else "fp32"),
     )
 
 
@@ -182,6 +184,7 @@ def publish_training(
     validation_loss: float | None,
     resumed_at: Sequence[int] = (),
     merged_agreement: float | None = None,
+    environment: Mapping[str, str],
 ) -> TrainingResult:
     """Publish the version of a kind in `staging`, with what is known of its training. Raises TrainingStopped."""
     known = {
@@ -202,6 +205,7 @@ def publish_training(
         code_commit=code_identity()["code_commit"],
         recipe=recipe(job.task, job.train, job.parent, job.alignment),
         metrics={name: value for name, value in known.items() if value is not None},
+        environment=dict(environment),
     )
     return TrainingResult(
         digest=digest,

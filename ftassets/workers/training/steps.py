@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ftassets import metering
@@ -138,7 +139,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
                 **memory(),
             }
             if step % self.steps_an_epoch == 0:
-                values["loss_of_epoch"] = float(np.mean(progress.losses[-self.steps_an_epoch :]))
+                values["loss_of_epoch"] = fmean(progress.losses[-self.steps_an_epoch :])
             track(step, values)
             self.metered, self.last_step = state.num_input_tokens_seen, now
 
