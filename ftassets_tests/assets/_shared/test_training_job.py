@@ -28,7 +28,8 @@ def home(tmp_path: Path) -> Home:
 def dataset(home: Home, ids: range) -> str:
     rows = [Example(id=f"row-{n}", messages=question(f"question {n}"), completion='{"intent": "A"}') for n in ids]
     store, wanted = GitDatasetStore(home.datasets), {"train": rows, "validation": [], "test": []}
-    return store.publish(f"d{ids}", dataset_objects(store, "support", wanted, [], {}, {}, f"d{ids}"), f"d{ids}", {}).commit
+    name = f"d{len(ids)}"
+    return store.publish(name, dataset_objects(store, "support", wanted, [], {}, {}, name), name, {}).commit
 
 
 def prepared(home: Home, commit: str, before: VersionManifest | None):
