@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
-from ftassets.assets._shared.tracking import MLFLOW_RUN
+from ftassets.assets._shared.tracking import RUN_TAG
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation.retrain import build as build_drift_sensor
 from ftassets.automation.rollout import build as build_rollout_sensor
@@ -121,7 +121,7 @@ def test_each_training_is_in_mlflow_inside_its_dagster_run_with_its_scores(tiny:
     for run_id, run in trainings.items():
         tags, metrics = run.data.tags, run.data.metrics
         dagster_run = tiny.instance.get_run_by_id(tags["dagster_run_id"])
-        assert dagster_run.tags[MLFLOW_RUN] == run_id
+        assert dagster_run.tags[RUN_TAG] == run_id
         whole = runs[tags["mlflow.parentRunId"]]  # what dagster-mlflow made
         assert (whole.data.tags["dagster_run_id"], whole.info.run_name) == (dagster_run.run_id, f"{LOOP}__retrain")
         assert (run.info.status, whole.info.status) == ("FINISHED", "FINISHED")

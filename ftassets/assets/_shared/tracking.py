@@ -25,7 +25,7 @@ from ftassets.reporting.plots import loss_curve
 
 EVERY = 5.0  # seconds between two looks at what the training noted
 GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
-MLFLOW_RUN = "ftassets/mlflow_run"  # tag of a Dagster run: its training in MLflow
+RUN_TAG = "ftassets/mlflow_run"  # tag of a Dagster run: its training in MLflow
 DAGSTER_URL = "FTASSETS_DAGSTER_URL"
 _KILLS = (TrainingKilled, DagsterExecutionInterruptedError, KeyboardInterrupt)
 _ELSEWHERE = ("dataset_commit", "dagster_run_id", "dagster_run_url", "digest", "lineage", "code_commit")  # tags that a mirror gets
@@ -54,7 +54,7 @@ class TrackedRun:
         name = f"training {job.dataset_commit[:12]}"
         training = registry.begin_training(job.loop, name, training_key(job), params, tags, goes_on)
         self.run_id, self._recorded = training.run_id, training.recorded
-        context.instance.add_run_tags(context.run_id, {MLFLOW_RUN: self.run_id})
+        context.instance.add_run_tags(context.run_id, {RUN_TAG: self.run_id})
         self._mirrored(lambda mirror: context.log.info(f"also shown in {mirror.begin(self.run_id, name, params | tags)}"))
         self._curves, self._unsent, self._read = Curves(), list[Point](), 0
         self._began, self._warned = time.monotonic(), False

@@ -11,7 +11,7 @@ import pytest
 
 from ftassets.assets._shared import tracking
 from ftassets.assets._shared.events import node
-from ftassets.assets._shared.tracking import MLFLOW_RUN, track_scores, tracked
+from ftassets.assets._shared.tracking import RUN_TAG, track_scores, tracked
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.backends.run_mirror.base import RunMirror
 from ftassets.backends.trainer.base import TrainingFailed, TrainingKilled
@@ -124,7 +124,7 @@ def test_a_training_is_shown_while_it_runs_and_linked_both_ways(world: World, mo
     assert f"[{result.run_id}](http://dagster:3000/runs/{result.run_id})" in start.data.tags["mlflow.note.content"]
     assert start.data.tags["checkpoints"] == str(world.job.checkpoints)
     assert end.data.tags["mlflow.source.git.commit"] == "c0de"
-    assert seen["tags"][MLFLOW_RUN] == run_id
+    assert seen["tags"][RUN_TAG] == run_id
     assert world.losses(run_id) == list(enumerate(LOSSES, 1))
     assert end.data.metrics["rows"] == 8
     assert [each.path for each in world.client.list_artifacts(run_id, "adapter")] == ["adapter/adapter_config.json"]
