@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
 from bench.rows import Row, Size, parse, parser, write
-from ftassets.config.loop import Rollout
+from ftassets.config.loop import Guardrail, Rollout
 from ftassets.domain.agreement import APART, FOR_SHARE, beyond_chance_p, expected_apart, share_of_ties
 from ftassets.domain.evaluation.llm_judge import Calibration, LabelledChoice, PairwiseScore
 from ftassets.domain.evaluation.scoring import Score
@@ -32,8 +32,9 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.mean_bounds import Floats, pair_p_values, weighted_p_values
 from ftassets.domain.power import POWER, pairs_power, smallest
-from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, one_by_one, rollback_limit
+from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, one_by_one
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.guardrails import rollback_limit
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 from ftassets.domain.sequential_share import fewest_good
 from ftassets.domain.statistics import p95_ratio_upper_bound, share_lower_bound
@@ -45,7 +46,7 @@ ALSO_WON = (0.0, 0.001, 0.01, 0.05, 0.3)  # share of rows that a candidate worse
 GOAL = f"<= {ALLOWED}"
 BETTER = Gate(metric="exact_match", better_than="production")
 NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)
-POLICY = Rollout()
+POLICY = Rollout(guardrails=(Guardrail(metric="errors", margin=0.005),))
 REQUESTS_PER_HOUR, TICKS_PER_HOUR, SHARE, ERRORS = 1000, 12, 0.05, 0.01
 
 # values of a row, their shares, and the smallest value there can be; the mean is the boundary

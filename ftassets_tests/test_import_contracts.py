@@ -29,6 +29,7 @@ SHARED = {
     "serving.gateway_address": "the file by which the gateway and its client find each other",
     "signer.trust": "public keys and revocations, whoever signs",
     "traffic_log.day_files": "days that left a log, whichever it was",
+    "traffic_log.lapse_queries": "SQL that SQLite and PostgreSQL share",
     "trainer.attempts": "trying a killed training again, whichever trainer it has",
     "trainer.checkpoints": "checkpoints in a folder, whichever trainer writes them",
     "trainer.stored_checkpoints": "checkpoints in the artefact store, whichever it is",

@@ -17,20 +17,12 @@ from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.rollout.canary import (
-    COLLAPSE,
-    COLLAPSE_USERS,
-    WINDOW,
-    CanaryAnswers,
-    CanaryEvidence,
-    Failure,
-    Latest,
-    Move,
-    decide,
-)
+from ftassets.domain.rollout.canary import COLLAPSE, COLLAPSE_USERS, CanaryAnswers, CanaryEvidence, Counts, Latest, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.guardrails import BEFORE, LAPSES, MOST_BEFORE, WINDOW, compared, failures_of, usual_lapses
 from ftassets.domain.rollout.next_release import Obstacle, in_the_way
 from ftassets.domain.rollout.transition import Transition
+from ftassets.domain.traffic.lapses import Lapse
 
 
 def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.SensorDefinition:
@@ -104,37 +96,44 @@ def _tick(
     serving.renew(loop.name, loop.rollout.lease)
     if paused:
         return dg.SkipReason(f"holding at {state.weight} %, the loop is paused: {paused}")
-    if decision.move is Move.HOLD:
-        return dg.SkipReason(f"HOLD: {decision.reason}")
+    if decision.move in (Move.HOLD, Move.NOT_ENOUGH_DATA):
+        return dg.SkipReason(f"{decision.move}: {decision.reason}")
     return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
 
 
 def canary_evidence(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, newest_first: Iterable[Transition]) -> CanaryEvidence:
     """What the log has of candidate and production since the candidate's first weight, as `decide` takes it.
 
-    An answer without the task's form is a failure; one that was not judged, and what a client got wrong, counts for neither side. The
-    log counts them: the cost does not grow with their texts, nor with what was before.
+    What was not judged, and what a client got wrong, counts for neither side. The log counts: the cost does not grow with texts, nor
+    with what was before. Of the day before the canary a bounded sample tells what is usual.
     """
     candidate, production = str(state.candidate), str(state.production)
     starts = (move.at for move in newest_first if move.action == "start" and move.state.candidate == candidate)
     started = next(starts, state.since)
-
-    def weight_of(version: str, weight: float) -> float:
-        return weight if version == candidate else 100 - weight
+    before = traffic_log.ended(loop.name, production, started - BEFORE, started, MOST_BEFORE)
+    pair = compared(candidate, production, before, loop.rollout)
 
     def since(at: float) -> list[CanaryAnswers]:
         found = traffic_log.outcomes(loop.name, [candidate, production], at)
-        return [CanaryAnswers(o.version == candidate, weight_of(o.version, o.weight), o.failed, o.count) for o in found if o.judged]
+        return [
+            CanaryAnswers(o.version == candidate, o.weight if o.version == candidate else 100 - o.weight, o.failed, o.count)
+            for o in found
+            if o.judged
+        ]
 
-    failures = [
-        Failure(each.version == candidate, weight_of(each.version, each.weight), each.user, each.window, each.count)
-        for each in traffic_log.failing_users(loop.name, [candidate, production], started, WINDOW)
-    ]
+    firsts = traffic_log.first_lapses(loop.name, pair, started, WINDOW)
     began, latest = traffic_log.time_of_newest(loop.name, candidate, COLLAPSE, started), Latest()
     if began is not None:
         users = traffic_log.users(loop.name, candidate, began, COLLAPSE_USERS)
         latest = Latest(since(began), users, users < traffic_log.users(loop.name, candidate, started, COLLAPSE_USERS))
-    return CanaryEvidence(since(started), failures, latest)
+    usual = usual_lapses(before, pair)
+    broken = usual.get(Lapse.ERROR, frozenset()) | usual.get(Lapse.MALFORMED, frozenset())
+    mine, theirs = (
+        traffic_log.lapse_counts(loop.name, version, state.since, float("inf"), pair.limits, broken) for version in (candidate, production)
+    )
+    metrics = [guardrail.metric for guardrail in loop.rollout.guardrails]
+    counts = {metric: Counts(mine[LAPSES[metric]], theirs[LAPSES[metric]]) for metric in metrics}
+    return CanaryEvidence(since(started), failures_of(firsts, usual, pair, loop.rollout), latest, counts)
 
 
 def _request(loop: str, run_key: str, action: str, weight: int | None, reason: str) -> dg.SensorResult:

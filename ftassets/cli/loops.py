@@ -320,6 +320,9 @@ def plan(
     monitors: Annotated[
         bool, typer.Option("--monitors", help="What monitors notice, and how often they alert without a cause, instead of gates.")
     ] = False,
+    rollout: Annotated[
+        bool, typer.Option("--rollout", help="How long each decision of a rollout takes, and what fixed rules would do, instead of gates.")
+    ] = False,
     feedback: Annotated[
         float | None, typer.Option(min=0, max=1, help="Of --monitors: share of users with feedback; without it that of the log, or 0.02.")
     ] = None,
@@ -342,6 +345,15 @@ def plan(
         return
     # 0 a day that somebody names is refused below; 0 of an empty log is "not known yet"
     per_day = requests if requests is not None else backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7 or None
+    if rollout:
+        from ftassets.cli.commands import plan_rollout
+
+        steps = plan_rollout.run(config, per_day)
+        if as_json:
+            show_json(steps)
+        else:
+            typer.echo(plan_rollout.describe(steps))
+        return
     rows, ledger = command.rows_of(config), read_ledger(backend("artifacts"), backend("control"), loop)
     drift = command.drift_of(Home.from_env(), config, per_day)
     found = command.run(config, rows, per_day, discordance, effect, ledger, time.time(), drift)

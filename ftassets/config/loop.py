@@ -515,6 +515,38 @@ class RetrainOn(Strict):
     )
 
 
+GuardrailMetric = Literal["errors", "form", "latency", "first_token", "length", "thumbs_down", "corrections"]
+MARGINS: dict[GuardrailMetric, float] = {
+    "errors": 0.005, "form": 0.02, "latency": 0.2, "first_token": 0.2, "length": 0.5, "thumbs_down": 0.05, "corrections": 0.05,
+}  # fmt: skip
+
+
+class Guardrail(Strict):
+    """In what a candidate is compared with production while both have traffic. Worse is rolled back."""
+
+    metric: GuardrailMetric = Field(
+        description="`errors` of the server, `form` of the task that an answer lacks, `latency`, `first_token` of streams, `length` in "
+        "tokens, `thumbs_down` and `corrections` of answers with feedback."
+    )
+    margin: Fraction | None = Field(
+        None,
+        description="How much worse than production still counts as no worse. Of latency, first_token and length: the part by which the "
+        "slowest or longest 5 % may be above production's; of others: the difference of the shares of answers. Default: errors 0.5%, form "
+        "2%, latency and first_token 20%, length 50%, thumbs_down and corrections 5%.",
+        gt=0,
+    )
+    required: bool = Field(
+        True,
+        description="Whether all traffic needs a proof that the candidate is no worse by more than the margin, where at least 100 of "
+        "production's users have such data. Errors are always asked for.",
+    )
+
+    @property
+    def tolerated(self) -> float:
+        """The margin, the usual one of the metric unless given."""
+        return MARGINS[self.metric] if self.margin is None else self.margin
+
+
 class Rollout(Strict):
     """Weights of a candidate, in percent of traffic, and what each step must show."""
 
@@ -531,14 +563,33 @@ class Rollout(Strict):
     false_rollback: float = Field(
         0.05, gt=0, lt=1, description="Probability that a candidate as good as production is rolled back during a whole rollout."
     )
+    guardrails: tuple[Guardrail, ...] = Field(
+        tuple(Guardrail(metric=metric, required=metric not in ("first_token", "length")) for metric in MARGINS),
+        description="In what the candidate is compared with production. They share false_rollback.",
+        min_length=1,
+    )
+    false_promotion: float = Field(
+        0.05, gt=0, lt=0.5, description="Probability that a candidate which is worse by a required margin gets all traffic."
+    )
     on_not_enough_data: Literal["hold", "rollback"] = Field(
-        "hold", description="What happens when interval is over and the candidate has fewer than min_requests good answers."
+        "hold",
+        description="What happens when interval is over and the candidate has fewer than min_requests good answers. One that is not "
+        "proved to be no worse is held in any case.",
     )
     server_patience: Seconds = Field(
         timedelta(minutes=3).total_seconds(),
         description="How long the candidate's model server may not answer, while production's does, before the candidate is rolled back. "
         "Its users get production meanwhile.",
     )
+
+    @model_validator(mode="after")
+    def _guardrails_differ(self) -> "Rollout":
+        metrics = [guardrail.metric for guardrail in self.guardrails]
+        if twice := sorted({metric for metric in metrics if metrics.count(metric) > 1}):
+            raise ValueError(f"guardrails has {', '.join(twice)} more than once: name each metric once")
+        if "errors" not in metrics:
+            raise ValueError("guardrails must have errors: a candidate that does not answer is rolled back in any loop")
+        return self
 
     @model_validator(mode="after")
     def _steps_rise(self) -> "Rollout":

@@ -19,6 +19,9 @@ from ftassets.domain.release.version import VersionManifest
 
 ACCEPTED = {name: Check(passed=True, sentence="as if it had been decided") for name in BLOCKING}  # verdicts of a dataset
 
+# guardrails of a loop whose canaries have too few users to prove anything
+FEW_USERS = [{"metric": "errors", "required": False}, {"metric": "form", "required": False}]
+
 
 def loop_config(name: str = "support", **changes: Any) -> LoopConfig:
     return LoopConfig.model_validate(

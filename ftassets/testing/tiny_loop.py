@@ -26,6 +26,7 @@ from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.made_once import made_once, mlflow_tables
+from ftassets.testing.releases import FEW_USERS
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.evaluation.forgetting import measure_forgetting
@@ -158,7 +159,7 @@ def tiny_config(folder: Path, base: Path, task_type: TaskType = "tool_call", **c
             "cooldown": "1s",
             "min_new_labels": 5,
         },
-        "rollout": {"steps": [50, 100], "interval": "1s", "min_requests": 3},
+        "rollout": {"steps": [50, 100], "interval": "1s", "min_requests": 3, "guardrails": FEW_USERS},
     }  # fmt: skip
     return LoopConfig.model_validate({**settings, **changes})
 

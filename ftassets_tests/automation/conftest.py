@@ -30,7 +30,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.simulation.history import History
-from ftassets.testing.releases import make_version
+from ftassets.testing.releases import FEW_USERS, make_version
 
 NAME = "triage"
 # digests of production, a version without weights that `bench` makes, and candidate
@@ -49,7 +49,7 @@ def loop_of(**changes: Any) -> LoopConfig:
             "golden_set": "golden.jsonl",
             "gates": [{"metric": "exact_match", "better_than": "production"}],
             "retrain_on": {"cooldown": "1h", "min_new_labels": 3},
-            "rollout": {"steps": [20, 50, 100], "interval": "60s", "min_requests": 5},
+            "rollout": {"steps": [20, 50, 100], "interval": "60s", "min_requests": 5, "guardrails": FEW_USERS},
             **changes,
         }
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ftassets.automation import rollout
 from ftassets.automation.jobs import endpoint_job_name
 from ftassets.automation.ownership import DIED
+from ftassets.backends.traffic_log.base import Feedback
 from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.domain.rollout.canary import CanaryAnswers, Latest, decide, one_by_one
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -86,7 +87,7 @@ def test_holds_without_answers(bench: Bench) -> None:
     bench.canary()
     for _ in range(50):
         bench.traffic.answer(P, 0.8)
-    assert skipped(bench.rollout()).startswith("HOLD: not enough data: 0 good answers")
+    assert skipped(bench.rollout()).startswith("NOT ENOUGH DATA: 0 good answers")
     assert bench.serving.renewed
 
 
@@ -120,7 +121,7 @@ def test_a_client_s_mistake_is_no_failure_of_the_model(bench: Bench) -> None:
     bench.canary(age=10)
     for _ in range(30):
         bench.traffic.answer(C, 0.2, "", 400)
-    assert skipped(bench.rollout()).startswith("HOLD")
+    assert skipped(bench.rollout()).startswith(("HOLD", "NOT ENOUGH DATA"))
 
 
 def test_only_answers_of_this_canary_count(bench: Bench) -> None:
@@ -130,7 +131,7 @@ def test_only_answers_of_this_canary_count(bench: Bench) -> None:
     bench.canary(age=0.0)
     for _ in range(30):
         bench.traffic.answer("f" * 64, 0.2, "", 500)  # of a version that is neither
-    assert skipped(bench.rollout()).startswith("HOLD")
+    assert skipped(bench.rollout()).startswith(("HOLD", "NOT ENOUGH DATA"))
 
 
 def test_a_pause_holds_the_share_and_keeps_the_lease_but_not_a_failing_canary(bench: Bench) -> None:
@@ -158,7 +159,7 @@ def test_outcomes_give_the_candidate_s_share_for_either_version(tmp_path: Path) 
     state = EndpointState(candidate=C, production=P, weight=20)
     found = rollout.canary_evidence(traffic, AUTO, state, [])
     assert sorted((o.candidate, o.weight, o.failed, o.count) for o in found.answers) == [(False, 20.0, False, 1), (True, 20.0, False, 1)]
-    assert (found.failures, found.latest) == ([], Latest())
+    assert (found.failures, found.latest) == ({"errors": [], "form": []}, Latest())
 
 
 OUTCOMES = [('{"intent": "On"}', 200), ("I cannot do that", 200), ("", 200), ("", 400), ("", 500)]
@@ -211,10 +212,58 @@ def test_one_user_s_broken_client_is_one_piece_of_evidence(bench: Bench) -> None
     bench.traffic.answer(C, 0.2, user="another")
     for _ in range(12):
         bench.traffic.answer(C, 0.2, "", 500, user="broken")  # the candidate's last answers, all of one user
-    assert skipped(bench.rollout()).startswith("HOLD")
+    assert skipped(bench.rollout()).startswith(("HOLD", "NOT ENOUGH DATA"))
     for number in range(2):
         bench.traffic.answer(C, 0.2, "", 500, user=f"user {number}")
     assert config_of(requested(bench.rollout()))["action"] == "report"
+
+
+ALL = loop_of(rollout={"steps": [20, 50, 100], "interval": "60s", "min_requests": 5})
+
+
+def test_users_who_failed_before_the_canary_are_no_evidence(bench: Bench) -> None:
+    started = time.time() - 1000
+    for number in range(9):
+        before = replace(bench.traffic.answer(P, 100.0, "", 500, user=f"user {number}"), id=f"before {number}", at=started - 60)
+        bench.traffic.append([before])
+    bench.canary(age=1000)
+    for number in range(9):
+        bench.traffic.answer(C, 20.0, "", 500, user=f"user {number}")
+    found = rollout.canary_evidence(bench.traffic, AUTO, bench.serving.now, bench.serving.recent(NAME))
+    assert found.failures["errors"] == []
+    bench.traffic.answer(C, 20.0, "", 500, user="another")
+    found = rollout.canary_evidence(bench.traffic, AUTO, bench.serving.now, bench.serving.recent(NAME))
+    assert [(each.candidate, each.weight, each.user) for each in found.failures["errors"]] == [(True, 20.0, "another")]
+
+
+@pytest.mark.parametrize("lapse", ["latency", "thumbs_down", "corrections"])
+def test_a_candidate_that_is_slower_or_less_liked_is_rolled_back(bench: Bench, lapse: str) -> None:
+    for number in range(120):
+        usual = replace(bench.traffic.answer(P, 100.0), id=f"before {number}", at=time.time() - 2000, latency_ms=100.0)
+        bench.traffic.append([usual])
+    bench.canary(age=1000)
+    for number in range(40):
+        for version, weight in ((C, 20.0), (P, 80.0)):
+            worse, name = version == C, f"{version[:1]} {number}"
+            ended = replace(
+                bench.traffic.answer(version, weight), id=name, user=name, latency_ms=130.0 if worse and lapse == "latency" else 99.0
+            )
+            bench.traffic.append([ended])
+            if lapse != "latency":
+                said = (("down", None) if lapse == "thumbs_down" else (None, "other")) if worse else ("up", None)
+                bench.traffic.add_feedback(Feedback(name, time.time(), *said))
+    assert f"({lapse}: e-value " in config_of(requested(bench.rollout(ALL)))["reason"]
+
+
+def test_all_traffic_waits_for_a_proof(bench: Bench) -> None:
+    bench.serving.transition(EndpointState(production=P, candidate=C, weight=50, since=time.time() - 100), "start", "cli")
+    exchanges = [replace(bench.traffic.answer(version, 50.0), user="") for version in (C, P)]
+    bench.traffic.append([replace(each, id=f"{each.version[:1]} {n}") for each in exchanges for n in range(500)])
+    assert skipped(bench.rollout(ALL)).startswith("NOT ENOUGH DATA: not proved to be as good as production (errors: +")
+    bench.traffic.append([replace(each, id=f"{each.version[:1]} more {n}") for each in exchanges for n in range(1500)])
+    request = requested(bench.rollout(ALL))
+    assert (config_of(request)["action"], config_of(request)["weight"]) == ("ramp", 100)
+    assert "no worse than production by more than the margin in errors, form" in config_of(request)["reason"]
 
 
 def test_the_only_user_of_a_candidate_is_enough_to_see_that_it_answers_nothing(bench: Bench) -> None:

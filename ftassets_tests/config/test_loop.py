@@ -483,3 +483,19 @@ def test_embedders_that_are_refused(settings: dict[str, Any], words: str) -> Non
     with pytest.raises(ValidationError, match=re.escape(words)) as refused:
         _loop(embedder=settings)
     assert "s3cr3t" not in str(refused.value), "a key written into the file is not repeated in the error"
+
+
+def test_guardrails_have_usual_margins_and_each_metric_once() -> None:
+    usual = Rollout()
+    assert {each.metric: (each.tolerated, each.required) for each in usual.guardrails}["first_token"] == (0.2, False)
+    given = Rollout.model_validate({"guardrails": [{"metric": "errors"}, {"metric": "form", "margin": "1%", "required": False}]})
+    assert [(each.metric, each.tolerated, each.required) for each in given.guardrails] == [("errors", 0.005, True), ("form", 0.01, False)]
+    for guardrails, message in (
+        ([{"metric": "errors"}, {"metric": "errors"}], "errors more than once"),
+        ([{"metric": "form"}], "guardrails must have errors"),
+        ([{"metric": "errors", "margin": 0}], "greater than 0"),
+        ([{"metric": "mood"}], "Input should be 'errors'"),
+        ([], "at least 1 item"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Rollout.model_validate({"guardrails": guardrails})

@@ -66,6 +66,6 @@ def test_a_default_read_back_is_the_default(path: str, model: type[BaseModel]) -
     written = {
         name.removeprefix(f"{path}."): yaml.safe_load(default.strip("`"))
         for name, default in DEFAULTS.items()
-        if name.startswith(f"{path}.") and default != "none"
+        if name.startswith(f"{path}.") and default not in ("none", "its defaults") and "[]" not in name
     }
     assert model.model_validate(written) == model()

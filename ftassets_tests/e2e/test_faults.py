@@ -29,6 +29,7 @@ from ftassets.domain.spending.cycles import Outcome
 from ftassets.domain.spending.usage import SILENCE
 from ftassets.processes.code_location import CodeLocation
 from ftassets.processes.up import down, free_ports, up
+from ftassets.testing.releases import FEW_USERS
 from ftassets.testing.tiny_loop import LOOP, taught_model, tiny_config
 from ftassets_tests import ROOT
 from ftassets_tests.processes.test_up import tree
@@ -100,7 +101,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     folder = tmp_path / "loops" / LOOP
     folder.mkdir(parents=True)
     gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5}]
-    rollout = {"steps": [50, 100], "interval": "8s", "min_requests": 3}  # a look of a sensor costs a fifth of a CPU-second
+    rollout = {
+        "steps": [50, 100],
+        "interval": "8s",
+        "min_requests": 3,
+        "guardrails": FEW_USERS,
+    }  # a look of a sensor costs a fifth of a CPU-second
     changes = {"sensor_interval": 8, "rollout": rollout, "gates": gates, **getattr(request, "param", {})}
     config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), **changes)
     attributes = config.model_dump(mode="json", exclude_unset=True)

@@ -11,7 +11,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.simulation.months import Day, Simulation, costs
 from ftassets.simulation.scenario import Scenario
-from ftassets.testing.releases import loop_config
+from ftassets.testing.releases import FEW_USERS, loop_config
 
 Simulated = Callable[..., Simulation]
 DRIFT = {"sample": 100, "min_sample": 50, "reference_requests": 500}  # a fifth of the defaults, for speed
@@ -30,7 +30,10 @@ def simulated(tmp_path: Path) -> Iterator[Simulated]:
     with dg.DagsterInstance.ephemeral() as instance:
 
         def make(scenario: dict[str, Any], mode: str = "auto", **retrain_on: Any) -> Simulation:
-            settings: dict[str, Any] = {"rollout": {"min_requests": 10, "steps": [20, 100]}, "gates": GATES}
+            settings: dict[str, Any] = {
+                "rollout": {"min_requests": 10, "steps": [20, 100], "guardrails": FEW_USERS},
+                "gates": GATES,
+            }
             loop: LoopConfig = loop_config("support", mode=mode, retrain_on={"drift": DRIFT, **retrain_on}, **settings)
             return Simulation(loop, Scenario.model_validate({"requests": 300, "golden": 1000, **scenario}), Home(tmp_path), instance)
 

@@ -9,27 +9,33 @@ from itertools import islice
 from typing import NamedTuple
 
 from ftassets.domain.spending.served import ServedMinute
-from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes, UserFailures
+from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes
 from ftassets.domain.traffic.feedback import Feedback, FeedbackAge, FeedbackCounts, Reviewed, added_up
+from ftassets.domain.traffic.lapses import Ended, FirstLapse, Lapse, LapseCounts, Limits, Pair
 from ftassets.domain.traffic.retention import DayOfTraffic, day_of
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
 __all__ = [
     "Arrival",
+    "Ended",
     "Exchange",
     "Feedback",
     "FeedbackAge",
     "FeedbackCounts",
+    "FirstLapse",
+    "Lapse",
+    "LapseCounts",
+    "Limits",
     "LogSize",
     "LogUnreachable",
     "LogUnusable",
     "Outcomes",
+    "Pair",
     "Reviewed",
     "ServedMinute",
     "StillReadable",
     "TrafficLog",
     "UnknownAnswer",
-    "UserFailures",
     "check_forget",
     "probe",
     "storable",
@@ -132,11 +138,25 @@ class TrafficLog(ABC):
         """How the exchanges of these versions with since <= at < until ended, one entry for those that ended alike, in any order."""
 
     @abstractmethod
-    def failing_users(self, loop: str, versions: Sequence[str], since: float, window: float) -> list[UserFailures]:
-        """Users with `Outcomes.failed` exchanges of these versions since then, each once in each window of so many seconds, in any order.
+    def first_lapses(self, loop: str, pair: Pair, since: float, window: float) -> list[FirstLapse]:
+        """Each user's first lapse of each kind since then, by either version, once in each window of so many seconds, in any order.
 
-        Windows are numbered from 0. Each exchange without a user counts.
+        Windows are numbered from 0. An answer lapses at its time, and feedback at its own, if its answer is not older than `since`. Each
+        exchange without a user counts: those that lapse with their answer are counted together, those of feedback are a user each.
         """
+
+    @abstractmethod
+    def lapse_counts(
+        self, loop: str, version: str, since: float, until: float, limits: Limits, without: Collection[str] = ()
+    ) -> Mapping[Lapse, LapseCounts]:
+        """For each kind of lapse, sums over the users of the version, of answers with since <= at < until.
+
+        Answers to the users `without` do not count, but for feedback.
+        """
+
+    @abstractmethod
+    def ended(self, loop: str, version: str, since: float, until: float, most: int) -> list[Ended]:
+        """How the newest of the version's exchanges with since <= at < until ended, at most so many, the newest first."""
 
     @abstractmethod
     def users(self, loop: str, version: str, since: float, most: int) -> int:

@@ -12,26 +12,43 @@ from typing import Any
 from ftassets.backends.traffic_log.base import (
     PAGE,
     Arrival,
+    Ended,
     Exchange,
     Feedback,
     FeedbackAge,
     FeedbackCounts,
+    FirstLapse,
+    Lapse,
+    LapseCounts,
+    Limits,
     LogSize,
     LogUnreachable,
     LogUnusable,
     Outcomes,
+    Pair,
     ServedMinute,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
-    UserFailures,
     check_forget,
     probe,
     storable,
 )
+from ftassets.backends.traffic_log.lapse_queries import (
+    counts,
+    counts_of,
+    ended,
+    feedback_counts,
+    first_lapses,
+    first_reproofs,
+    firsts_of,
+    limit_values,
+    pair_values,
+)
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
 from ftassets.domain.spending.served import LATE, MINUTE
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
+from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 SCHEMA_VERSION = 7
@@ -220,7 +237,12 @@ SELECT version, weight, status, well_formed, sum(number) FROM (
     {_OF_VERSIONS} AND at < CAST(:until AS double precision) AND {_MALFORMED} GROUP BY version, weight, status, error IS NULL
 ) counted GROUP BY version, weight, status, well_formed"""
 _NUMBER = "CAST(floor((at - CAST(:since AS double precision)) / CAST(:window AS double precision)) AS bigint)"
-_FAILING_USERS = f"""
+_FIRST_LAPSES = first_lapses("traffic_exchange", _NUMBER)
+_FIRST_REPROOFS = first_reproofs("traffic_feedback", "traffic_exchange", _NUMBER)
+_LAPSES = counts("traffic_exchange", "SELECT json_array_elements_text(CAST(:without AS json))")
+_FEEDBACK_LAPSES = feedback_counts(_SAID.format(of_answers="", and_when=""), "traffic_exchange")
+_ENDED = ended("traffic_exchange")
+_USERS = f"""
 (
     SELECT DISTINCT ON ("user", {_NUMBER}) version, weight, "user", {_NUMBER}, CAST(1 AS bigint) FROM traffic_exchange
     {_OF_VERSIONS} AND {_FAILED} AND "user" <> '' ORDER BY "user", {_NUMBER}, at, number
@@ -338,10 +360,23 @@ class PostgresTrafficLog(TrafficLog):
         rows = self._run(_OUTCOMES, loop=loop, versions=names, since=since, until=until)
         return [Outcomes(version, weight, status, well_formed, int(count)) for version, weight, status, well_formed, count in rows]
 
-    def failing_users(self, loop: str, versions: Sequence[str], since: float, window: float) -> list[UserFailures]:
-        names = _to_json(list(map(_escaped, versions)))
-        rows = self._run(_FAILING_USERS, loop=loop, versions=names, since=since, window=window)
-        return [UserFailures(*row) for row in rows]
+    def first_lapses(self, loop: str, pair: Pair, since: float, window: float) -> list[FirstLapse]:
+        values = {"loop": loop, "since": since, "window": window, **pair_values(pair)}
+        values_of_feedback = {name: values[name] for name in ("loop", "since", "window", "candidate", "production")}
+        of_answers = firsts_of(self._run(_FIRST_LAPSES, **values), OF_ANSWER)
+        return of_answers + firsts_of(self._run(_FIRST_REPROOFS, **values_of_feedback), OF_FEEDBACK)
+
+    def lapse_counts(
+        self, loop: str, version: str, since: float, until: float, limits: Limits, without: Collection[str] = ()
+    ) -> Mapping[Lapse, LapseCounts]:
+        [of_answers] = self._run(
+            _LAPSES, loop=loop, since=since, until=until, without=_to_json(list(without)), **limit_values(version, limits)
+        )
+        [of_feedback] = self._run(_FEEDBACK_LAPSES, loop=loop, version=version, since=since, until=until)
+        return {**counts_of(of_answers, OF_ANSWER), **counts_of(of_feedback, OF_FEEDBACK)}
+
+    def ended(self, loop: str, version: str, since: float, until: float, most: int) -> list[Ended]:
+        return [Ended(*row) for row in self._run(_ENDED, loop=loop, version=version, since=since, until=until, most=most)]
 
     def users(self, loop: str, version: str, since: float, most: int) -> int:
         return self._run(_USERS, loop=loop, version=version, since=since, most=most)[0][0]

@@ -1,5 +1,6 @@
 """The traffic log in one SQLite file, shared by the processes of one machine."""
 
+import json
 import os
 import secrets
 import sqlite3
@@ -17,25 +18,42 @@ from filelock import FileLock, Timeout
 from ftassets.backends.traffic_log.base import (
     PAGE,
     Arrival,
+    Ended,
     Exchange,
     Feedback,
     FeedbackAge,
     FeedbackCounts,
+    FirstLapse,
+    Lapse,
+    LapseCounts,
+    Limits,
     LogSize,
     LogUnreachable,
     LogUnusable,
     Outcomes,
+    Pair,
     ServedMinute,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
-    UserFailures,
     check_forget,
     probe,
     storable,
 )
+from ftassets.backends.traffic_log.lapse_queries import (
+    counts,
+    counts_of,
+    ended,
+    feedback_counts,
+    first_lapses,
+    first_reproofs,
+    firsts_of,
+    limit_values,
+    pair_values,
+)
 from ftassets.domain.spending.served import LATE, MINUTE
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
+from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
 from ftassets.durable import prove_writable
 
 BUSY_SECONDS = 30.0
@@ -136,8 +154,12 @@ _ARRIVED = "max(e.stored_at, e.at)"
 _AGE = f"max(f.at - e.at, f.stored_at - {_ARRIVED})"
 _OF_ANSWERS = "CROSS JOIN exchange e ON e.id = f.request_id"
 _SAID_BY_AGE = _SAID.format(of_answers=_OF_ANSWERS, where=f"f.version = ? AND {_AGE} <= ? AND {_ARRIVED} <= ?")
-
-
+_BY_VERSION = "exchange INDEXED BY exchange_by_version"
+_NUMBER = "CAST((at - :since) / :window AS INTEGER)"
+_FIRST_LAPSES = first_lapses(_BY_VERSION, _NUMBER)
+_FIRST_REPROOFS = first_reproofs("feedback", "exchange", _NUMBER)
+_LAPSES = counts(_BY_VERSION, "SELECT value FROM json_each(:without)")
+_FEEDBACK_LAPSES, _ENDED = feedback_counts(_ALL_SAID, "exchange"), ended(_BY_VERSION)
 _ROW_BYTES = 450  # of a row without its texts, indexes included, as measured on a log of 100,000 rows
 _TEXT_BYTES = " + ".join(f"coalesce(length(CAST(e.{name} AS BLOB)), 0)" for name in ("prompt", "messages", "answer", "error"))
 
@@ -262,17 +284,23 @@ class SqliteTrafficLog(TrafficLog):
             counts[version, weight, ANSWERED, None] = counts.get((version, weight, ANSWERED, None), 0) + count
         return [Outcomes(*alike, count) for alike, count in counts.items() if count]
 
-    def failing_users(self, loop: str, versions: Sequence[str], since: float, window: float) -> list[UserFailures]:
-        failures = f"""FROM exchange INDEXED BY exchange_by_version
-            WHERE loop = ? AND version IN ({", ".join("?" * len(versions))}) AND at >= ? AND {_FAILED}"""
-        number, values = "CAST((at - ?) / ? AS INTEGER)", (since, window, loop, *versions, since)
-        found = self._connection().execute(  # with min(), the other columns are those of its row
-            f"""SELECT version, weight, user, {number} AS number, 1, min(at) {failures} AND user <> '' GROUP BY user, number
-                UNION ALL
-                SELECT version, weight, '', {number} AS number, count(*), 0 {failures} AND user = '' GROUP BY number, version, weight""",
-            (*values, *values),
-        )  # fmt: skip
-        return [UserFailures(*row[:-1]) for row in found]
+    def first_lapses(self, loop: str, pair: Pair, since: float, window: float) -> list[FirstLapse]:
+        values = {"loop": loop, "since": since, "window": window, **pair_values(pair)}
+        of_answers = self._connection().execute(_FIRST_LAPSES, values)
+        return firsts_of(of_answers, OF_ANSWER) + firsts_of(self._connection().execute(_FIRST_REPROOFS, values), OF_FEEDBACK)
+
+    def lapse_counts(
+        self, loop: str, version: str, since: float, until: float, limits: Limits, without: Collection[str] = ()
+    ) -> Mapping[Lapse, LapseCounts]:
+        values = {"loop": loop, "since": since, "until": until, "without": json.dumps(list(without)), **limit_values(version, limits)}
+        of_answers = self._connection().execute(_LAPSES, values).fetchone()
+        of_feedback = self._connection().execute(_FEEDBACK_LAPSES, (loop, since, until, version)).fetchone()
+        return {**counts_of(of_answers, OF_ANSWER), **counts_of(of_feedback, OF_FEEDBACK)}
+
+    def ended(self, loop: str, version: str, since: float, until: float, most: int) -> list[Ended]:
+        values = {"loop": loop, "version": version, "since": since, "until": until, "most": most}
+        found = self._connection().execute(_ENDED, values)
+        return [Ended(user, status, _truth(malformed), *rest) for user, status, malformed, *rest in found]
 
     def users(self, loop: str, version: str, since: float, most: int) -> int:
         found = self._connection().execute(

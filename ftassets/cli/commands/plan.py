@@ -101,7 +101,7 @@ def run(
         "golden_set_lasts": lasts(loop.gates, rows, discordance),
         "drift": drift and drift.as_json,
         "rollout": [asdict(step) for step in steps],
-        "rollout_sentences": _about_rollout(loop.rollout, steps),
+        "rollout_sentences": about_rollout(loop.rollout, steps),
     }  # fmt: skip
 
 
@@ -167,24 +167,32 @@ def describe(plan: dict[str, Any]) -> str:
         times = amount(lasting, "candidate")
         lines += ["", f"the golden set lasts for {times}: then replace rows, for choosing among more wears it out"]
     weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] is None or gate["power"] < assumed["power"]]
-    if plan["rollout"]:
-        worse = f"{assumed['worse']:g}x errors"
-        lines += [
-            "",
-            f"rollout at {assumed['traffic_per_day']:,.0f} requests a day{'' if assumed['traffic_known'] else _ASSUMED}, "
-            f"production fails {assumed['error_rate']:.2%} of them; "
-            f"requests of the candidate and time, enough for {assumed['power']:.0%} of rollouts",
-            "",
-            f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {'of these, back by then':>24}",
-        ]
-        for step in plan["rollout"]:
-            back = "-" if step["rollback_days"] is None else f"{step['rollback_requests']:,} in {_time(step['rollback_days'])}"
-            forth = f"{step['promote_requests']:,} in {_time(step['promote_days'])}"
-            lines.append(f"{step['weight']:>3} %  {back:>24}  {forth:>20}  {step['caught']:>24.0%}")
+    lines += rollout_lines(plan)
     if plan["drift"]:
         lines += ["", f"drift: {'; '.join(plan['drift']['sentences'])}"]
     sentences = weak + plan["rollout_sentences"]
     return "\n".join(lines + ([""] + sentences if sentences else []))
+
+
+def rollout_lines(plan: dict[str, Any]) -> list[str]:
+    """The canary steps of a plan as a table."""
+    assumed = plan["assumed"]
+    if not plan["rollout"]:
+        return []
+    worse = f"{assumed['worse']:g}x errors"
+    lines = [
+        "",
+        f"rollout at {assumed['traffic_per_day']:,.0f} requests a day{'' if assumed['traffic_known'] else _ASSUMED}, "
+        f"production fails {assumed['error_rate']:.2%} of them; "
+        f"requests of the candidate and time, enough for {assumed['power']:.0%} of rollouts",
+        "",
+        f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {'of these, back by then':>24}",
+    ]
+    for step in plan["rollout"]:
+        back = "-" if step["rollback_days"] is None else f"{step['rollback_requests']:,} in {time_of(step['rollback_days'])}"
+        forth = f"{step['promote_requests']:,} in {time_of(step['promote_days'])}"
+        lines.append(f"{step['weight']:>3} %  {back:>24}  {forth:>20}  {step['caught']:>24.0%}")
+    return lines
 
 
 def _all_gates(plan: dict[str, Any]) -> str:
@@ -197,7 +205,8 @@ def _all_gates(plan: dict[str, Any]) -> str:
     )
 
 
-def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
+def about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
+    """What a person should know of the canary steps."""
     if not steps:
         return ["the rollout has no canary step: a candidate gets all traffic at once and nothing can be proved before"]
     sentences = []
@@ -210,13 +219,14 @@ def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
         sentences += [
             f"at {step.weight} % a good candidate goes back for want of data: "
             f"{amount(policy.min_requests, 'answer takes', 'answers take')} "
-            f"{_time(step.promote_days)}, the step lasts {_time(interval)}"
+            f"{time_of(step.promote_days)}, the step lasts {time_of(interval)}"
             for step in steps
             if step.promote_days > interval
         ]
     return sentences
 
 
-def _time(days: float) -> str:
+def time_of(days: float) -> str:
+    """Days as people say them."""
     minutes = days * 1440
     return f"{minutes:.0f} min" if minutes < 60 else f"{days * 24:.1f} h" if days < 2 else f"{days:.1f} days"

@@ -1,30 +1,29 @@
-"""Whether to hold, ramp, promote or roll back a canary: a pure decision that is valid at any number of ticks.
+"""Whether to hold, ramp, promote or roll back a canary: a pure decision that is valid at any number of ticks."""
 
-Users stay on a version, and failures come from a few users more than from others. So the unit of evidence is a user, not a request: the
-hash that gave a user its version is the coin that was tossed, once.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import exp, log
 
-from ftassets.config.loop import Rollout
+from ftassets.config.loop import Guardrail, GuardrailMetric, Rollout
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.guardrails import LAPSES, Failure, e_value, rollback_limit
+from ftassets.domain.rollout.non_inferiority import difference
+from ftassets.domain.traffic.lapses import LIMITED, LapseCounts
 from ftassets.wording import amount
 
-RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 COLLAPSE = 10  # failures in a row: at an equal failure rate of 30 % six of a million windows
 COLLAPSE_USERS = 3  # that they come from at least, where the candidate has had so many: one user's client may be broken
-WINDOW = 86_400.0  # seconds: a user counts once from the start of a rollout, and again for what began a day, two days, ... later
-FIRST = 0.8  # part of `false_rollback` for what began with the rollout
+EXISTS = 100  # users of production with data of a guardrail: with fewer it is not asked of a candidate, but for errors
+_LIMITED_SCALE = 0.02  # of answers within margin fewer lapse, as a candidate's limit is higher: so much fewer should be seen
 
 
 class Move(StrEnum):
     """What the rollout does next."""
 
     HOLD = "HOLD"
+    NOT_ENOUGH_DATA = "NOT ENOUGH DATA"
     RAMP = "RAMP"
+    PROMOTE = "PROMOTE"
     ROLLBACK = "ROLLBACK"
 
 
@@ -39,20 +38,6 @@ class CanaryAnswers:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A user's first failure in a window, by the candidate or by production, at this weight of the candidate (percent).
-
-    Without a user: `count` failures of requests that are alike, each with a coin of its own.
-    """
-
-    candidate: bool
-    weight: float
-    user: str = ""
-    window: int = 0
-    count: int = 1
-
-
-@dataclass(frozen=True)
 class Latest:
     """Answers since the candidate's last `COLLAPSE` began, how many users its own are of, and whether it has had more users."""
 
@@ -62,104 +47,125 @@ class Latest:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Of one guardrail: answers and lapses of both versions' users since the weights changed last."""
+
+    candidate: LapseCounts = LapseCounts()
+    production: LapseCounts = LapseCounts()
+
+
+@dataclass(frozen=True)
 class CanaryEvidence:
-    """What the traffic log has of a canary since the candidate's first weight, in any order."""
+    """What the traffic log has of a canary since the candidate's first weight, in any order; `counts` since its present one."""
 
     answers: Sequence[CanaryAnswers] = ()
-    failures: Sequence[Failure] = ()
+    failures: Mapping[GuardrailMetric, Sequence[Failure]] = field(default_factory=dict)
     latest: Latest = field(default_factory=Latest)
+    counts: Mapping[GuardrailMetric, Counts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GuardrailState:
+    """How a guardrail stands: evidence that the candidate is worse, and what is proved of how much worse it can be at most.
+
+    `estimate` and `bound` are differences of shares, candidate less production, and `allowed` is what the bound must be below; infinite
+    bounds where it is not known.
+    """
+
+    metric: GuardrailMetric
+    e_value: float
+    limit: float
+    estimate: float
+    bound: float
+    allowed: float
+    needed: bool
+
+    @property
+    def proved(self) -> bool:
+        """Whether the candidate is proved to be no worse by more than the margin."""
+        return self.bound < self.allowed
+
+    @property
+    def missing(self) -> str:
+        """What is not proved yet, in words."""
+        if self.bound == float("inf"):
+            return f"{self.metric}: too few users"
+        return f"{self.metric}: {100 * self.bound:+.2f} points at most, must be below {100 * self.allowed:+.2f}"
 
 
 @dataclass(frozen=True)
 class RolloutDecision:
-    """The next move, the weight it leads to (percent), and why. `e_value` is the evidence that the candidate fails more."""
+    """The next move, the weight it leads to (percent), why, and how each guardrail stands."""
 
     move: Move
     weight: int
     reason: str
-    e_value: float
+    guardrails: tuple[GuardrailState, ...] = ()
 
-
-def e_value(failures: Sequence[Failure]) -> float:
-    """Evidence that failures come from the candidate more often than its weight explains; `rollback_limit` is its limit.
-
-    Under equal failure rates a user who fails is the candidate's with probability s, since a hash chose the version. Mixture over rate
-    ratios r of the likelihood ratio with p = r s / (r s + 1 - s): an e-process, so Ville's inequality holds at every tick (Ville 1939;
-    Robbins 1970). A fault that hits both versions raises both arms and is no evidence. A user counts with its first failure alone: its
-    later ones are the same toss of the coin. That a candidate which gets worse on its third day is seen all the same, there is one such
-    process from the start of each window, each with its part of the error (a union bound, as their coins are the same); the largest
-    counts, in units of the first.
-    """
-    largest, logs, first = 0.0, [0.0] * len(RATIOS), dict[str, Failure]()
-    for window in sorted({0, *(failure.window for failure in failures)}, reverse=True):
-        for failure in (each for each in failures if each.window == window):
-            if failure.user:
-                if later := first.get(failure.user):  # of processes that begin earlier, this one is the first
-                    _add(logs, later, -1)
-                first[failure.user] = failure
-            _add(logs, failure, failure.count)
-        largest = max(largest, part(window) / FIRST * sum(exp(min(value, 700.0)) for value in logs) / len(RATIOS))
-    return largest
-
-
-def rollback_limit(policy: Rollout) -> float:
-    """The e-value from which a candidate is rolled back."""
-    return 1 / (policy.false_rollback * FIRST)
-
-
-def part(window: int) -> float:
-    """Of `false_rollback`, for the process that begins with a window; they sum up to 1."""
-    return FIRST if window == 0 else (1 - FIRST) / (window * (window + 1))
-
-
-def _add(logs: list[float], failure: Failure, count: int) -> None:
-    s = failure.weight / 100
-    if 0 < s < 1:
-        for index, ratio in enumerate(RATIOS):
-            p = ratio * s / (ratio * s + 1 - s)
-            logs[index] += count * (log(p / s) if failure.candidate else log((1 - p) / (1 - s)))
+    @property
+    def evidence(self) -> float:
+        """The largest e-value, in parts of its limit."""
+        return max((each.e_value / each.limit for each in self.guardrails), default=0.0)
 
 
 def decide(state: EndpointState, seen: CanaryEvidence, policy: Rollout, now: float) -> RolloutDecision:
     """The next move of a canary. Raises ValueError when there is no canary."""
     if state.candidate is None:
         raise ValueError("no canary to decide about")
-    evidence, limit = e_value(seen.failures), rollback_limit(policy)
-    if evidence >= limit:
-        why = f"the candidate fails for more users than production: e-value {evidence:.0f}, limit {limit:.0f}"
-        return RolloutDecision(Move.ROLLBACK, 0, why, evidence)
+    guardrails = tuple(_stands(guardrail, seen, policy) for guardrail in policy.guardrails)
+
+    def made(move: Move, weight: int, reason: str) -> RolloutDecision:
+        return RolloutDecision(move, weight, reason, guardrails)
+
+    worse = [each for each in guardrails if each.e_value >= each.limit]
+    if worse:
+        evidence = "; ".join(f"{each.metric}: e-value {each.e_value:.0f}, limit {each.limit:.0f}" for each in worse)
+        return made(Move.ROLLBACK, 0, f"the candidate is worse than production for more users ({evidence})")
     if _collapsed(seen.latest):  # a long quiet past must not hide it from the e-value
-        return RolloutDecision(
-            Move.ROLLBACK, 0, f"the candidate's last {COLLAPSE} answers all failed, most of production's meanwhile did not", evidence
-        )
+        return made(Move.ROLLBACK, 0, f"the candidate's last {COLLAPSE} answers all failed, most of production's meanwhile did not")
     waited = now - state.since
     if waited < policy.interval:
-        return RolloutDecision(
-            Move.HOLD, state.weight, f"{waited:.0f} s at {state.weight} %, the step lasts {policy.interval:.0f} s", evidence
-        )
+        return made(Move.HOLD, state.weight, f"{waited:.0f} s at {state.weight} %, the step lasts {policy.interval:.0f} s")
     # only good answers at this weight count: neither traffic that stops after a step nor an outage may carry it through the next
     here = [o for o in seen.answers if o.candidate and round(o.weight) == state.weight]
     failed = sum(o.count for o in here if o.failed)
     good = sum(o.count for o in here if not o.failed)
     if good < policy.min_requests:
-        reason = f"not enough data: {good} good answers of the candidate at {state.weight} %, {policy.min_requests} are needed"
+        reason = f"{amount(good, 'good answer')} of the candidate at {state.weight} %, {policy.min_requests} are needed"
         if policy.on_not_enough_data == "rollback":
-            return RolloutDecision(Move.ROLLBACK, 0, reason, evidence)
-        return RolloutDecision(Move.HOLD, state.weight, reason, evidence)
+            return made(Move.ROLLBACK, 0, f"not enough data: {reason}")
+        return made(Move.NOT_ENOUGH_DATA, state.weight, reason)
     step = next(step for step in policy.steps if step > state.weight)
-    reason = (
-        f"{amount(good + failed, 'answer')} of the candidate at {state.weight} %, "
-        f"{failed} failed, e-value {evidence:.2g}: next step {step} %"
-    )
-    return RolloutDecision(Move.RAMP, step, reason, evidence)
+    told = f"{amount(good + failed, 'answer')} of the candidate at {state.weight} %, {failed} failed"
+    if step < 100:
+        return made(Move.RAMP, step, f"{told}: next step {step} %")
+    needed = [each for each in guardrails if each.needed]
+    if unproved := [each.missing for each in needed if not each.proved]:
+        return made(Move.NOT_ENOUGH_DATA, state.weight, f"not proved to be as good as production ({'; '.join(unproved)}), after {told}")
+    proved = f", no worse than production by more than the margin in {', '.join(each.metric for each in needed)}" if needed else ""
+    return made(Move.PROMOTE, 100, f"{told}{proved}: next step 100 %")
 
 
 def one_by_one(canary_answers: Sequence[CanaryAnswers]) -> CanaryEvidence:
-    """The evidence of answers one by one, oldest first, each to a request without a user."""
+    """The evidence of answers one by one, oldest first, each to a request without a user; failures are errors."""
     mine = [index for index, answer in enumerate(canary_answers) if answer.candidate]
     latest = Latest(canary_answers[mine[-COLLAPSE] :], COLLAPSE) if len(mine) >= COLLAPSE else Latest()
     failures = [Failure(answer.candidate, answer.weight, count=answer.count) for answer in canary_answers if answer.failed]
-    return CanaryEvidence(canary_answers, failures, latest)
+    return CanaryEvidence(canary_answers, {"errors": failures}, latest)
+
+
+def limited_or_margin(guardrail: Guardrail) -> tuple[float, float]:
+    """The difference of shares that should be seen, and what its bound must be below; a limit of latency or length has the margin in it."""
+    return (_LIMITED_SCALE, 0.0) if LAPSES[guardrail.metric] in LIMITED else (guardrail.tolerated, guardrail.tolerated)
+
+
+def _stands(guardrail: Guardrail, seen: CanaryEvidence, policy: Rollout) -> GuardrailState:
+    metric, (scale, allowed) = guardrail.metric, limited_or_margin(guardrail)
+    counts = seen.counts.get(metric, Counts())
+    found = difference(counts.candidate, counts.production, scale, policy.false_promotion)
+    needed = guardrail.required and (metric == "errors" or counts.production.users >= EXISTS)
+    evidence = e_value(seen.failures.get(metric, ()))
+    return GuardrailState(metric, evidence, rollback_limit(policy, metric), found.estimate, found.bound, allowed, needed)
 
 
 def _collapsed(latest: Latest) -> bool:

@@ -7,17 +7,27 @@ from math import ceil, log
 import numpy as np
 from numpy.typing import NDArray
 
-from ftassets.config.loop import Rollout
+from ftassets.config.loop import Guardrail, GuardrailMetric, Rollout
 from ftassets.domain.gates.planning import POWER
-from ftassets.domain.rollout.canary import RATIOS, rollback_limit
+from ftassets.domain.rollout.canary import limited_or_margin
+from ftassets.domain.rollout.guardrails import LAPSES, RATIOS, rollback_limit
+from ftassets.domain.rollout.non_inferiority import FEWEST_USERS, difference
+from ftassets.domain.traffic.lapses import LIMITED, OF_FEEDBACK, LapseCounts
 from ftassets.errors import InvalidInput
 
 MOST_TRAFFIC = 1e12  # requests a day; counts of a simulated rollout must fit into 64 bits
 WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
 RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
 FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
+RATES: dict[GuardrailMetric, float] = {
+    "errors": 0.01, "form": 0.01, "latency": 0.05, "first_token": 0.05, "length": 0.05, "thumbs_down": 0.05, "corrections": 0.02,
+}  # fmt: skip
+"""Share of production's answers that lapse, of those with feedback where it is about that; assumed."""
+FEEDBACK = 0.1  # share of answers with feedback, assumed
+WITHIN = 0.03  # share of a candidate's answers beyond its limit of latency or length where it is as production; assumed
 _BLOCK = 100
 _DAY = 86_400.0
+YEAR = 365.0  # days
 
 
 @dataclass(frozen=True)
@@ -40,22 +50,76 @@ class StepPlan:
     caught: float
 
 
+@dataclass(frozen=True)
+class ProofPlan:
+    """When a candidate as good as production is proved to be no worse in a guardrail, at the last step, in 8 of 10 rollouts.
+
+    `users` of the version with fewer; `days` None where that takes longer than a year. Users are alike: a user with many answers is
+    worth as many users. Where they are not, it takes longer.
+    """
+
+    metric: GuardrailMetric
+    required: bool
+    allowed: float
+    users: int
+    days: float | None
+
+
+def plan_proofs(policy: Rollout, traffic_per_day: float) -> list[ProofPlan]:
+    """One plan per guardrail, at the assumed `RATES` and `FEEDBACK` and the loop's requests per day; none without a canary step."""
+    return [_plan_proof(guardrail, policy, traffic_per_day) for guardrail in policy.guardrails if len(policy.steps) > 1]
+
+
+def _plan_proof(guardrail: Guardrail, policy: Rollout, traffic: float) -> ProofPlan:
+    from scipy.stats import norm
+
+    metric, fraction = guardrail.metric, policy.steps[-2] / 100
+    scale, allowed = limited_or_margin(guardrail)
+    usual = RATES[metric]
+    rate = WITHIN if LAPSES[metric] in LIMITED else usual
+    part = FEEDBACK if LAPSES[metric] in OF_FEEDBACK else 1.0
+
+    def proved(requests: float) -> bool:
+        mine, theirs = requests * part * fraction, requests * part * (1 - fraction)
+        if min(mine, theirs) < FEWEST_USERS:
+            return False
+        noise = (rate * (1 - rate) / mine + usual * (1 - usual) / theirs) ** 0.5
+        found = difference(_alike(mine, rate), _alike(theirs, usual), scale, policy.false_promotion)
+        return found.bound + float(norm.ppf(POWER)) * noise < allowed
+
+    most = 1.0
+    while not proved(most):
+        most *= 2
+    least = most / 2
+    while most / least > 1.01:
+        middle = (most * least) ** 0.5
+        least, most = (least, middle) if proved(middle) else (middle, most)
+    days = most / traffic
+    return ProofPlan(metric, guardrail.required, allowed, ceil(most * part * min(fraction, 1 - fraction)), days if days <= YEAR else None)
+
+
+def _alike(users: float, rate: float) -> LapseCounts:
+    """Users with an answer each, of whom a part lapses."""
+    answers, lapses = int(users), round(users * rate)
+    return LapseCounts(answers, answers, lapses, answers, lapses, lapses, 1)
+
+
 def e_paths(
     candidate: NDArray[np.bool_], failed: NDArray[np.bool_], fraction: float, start: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`canary.e_value` after each answer of many canaries at once, and the log ratios to continue from at another step.
+    """`guardrails.e_value` after each answer of many canaries at once, and the log ratios to continue from at another step.
 
     Each failure is another user's, all in the first window. `candidate` and `failed` (runs, answers) are those of `CanaryAnswers`,
     `fraction` is the weight, 0 to 1; `start` and the returned log ratios are (runs, ratios).
     """
     values, logs = np.zeros(candidate.shape), []
-    for number, ratio in enumerate(RATIOS):
+    for number, (ratio, share) in enumerate(RATIOS.items()):
         chance = ratio * fraction / (ratio * fraction + 1 - fraction)
         steps = np.where(candidate, log(chance / fraction), log((1 - chance) / (1 - fraction)))
         path = np.where(failed, steps, 0.0).cumsum(axis=1) + (0.0 if start is None else start[:, number, None])
-        values += np.exp(np.minimum(path, 700.0))
+        values += share * np.exp(np.minimum(path, 700.0))
         logs.append(path[:, -1])
-    return values / len(RATIOS), np.stack(logs, axis=1)
+    return values, np.stack(logs, axis=1)
 
 
 def plan_rollout(policy: Rollout, traffic_per_day: float, error_rate: float = 0.01, seed: int = 0) -> list[StepPlan]:

@@ -82,17 +82,6 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class UserFailures:
-    """A user's first failure of a window, at this version and weight (percent); without a user, the number of failures that are alike."""
-
-    version: str
-    weight: float
-    user: str
-    window: int
-    count: int
-
-
-@dataclass(frozen=True)
 class ByUser:
     """Users of a span of time, and the sum of their shares of good answers (0 to 1 each): a user counts once, however many answers."""
 

@@ -19,18 +19,24 @@ from hypothesis import strategies as st
 
 from ftassets.backends.traffic_log.base import (
     PAGE,
+    Ended,
     Exchange,
     Feedback,
     FeedbackCounts,
+    FirstLapse,
+    Lapse,
+    LapseCounts,
+    Limits,
     Outcomes,
+    Pair,
     Reviewed,
     ServedMinute,
     TrafficLog,
     UnknownAnswer,
-    UserFailures,
 )
 from ftassets.domain.traffic.exchange import ByUser
 from ftassets.domain.traffic.feedback import added_up
+from ftassets.domain.traffic.lapses import OF_ANSWER
 from ftassets.domain.traffic.retention import DAY
 from ftassets.errors import InvalidInput
 
@@ -73,6 +79,9 @@ _EXCHANGES = st.lists(
             "well_formed": st.sampled_from([True, True, False, False, None]),
             "error": st.sampled_from([None, None, "explained"]),
             "user": st.sampled_from(["", "u1", "u2"]),
+            "latency_ms": st.sampled_from([10.0, 20.0]),
+            "first_token_ms": st.sampled_from([None, 5.0, 6.0]),
+            "tokens_out": st.sampled_from([None, 9, 10]),
         }
     ),
     max_size=12,
@@ -140,17 +149,48 @@ class _Reference:
     def outcome(self, row: Exchange) -> Outcomes:
         return Outcomes(row.version, row.weight, row.status, self.form(row), 1)
 
-    def failing_users(self, rows: list[Exchange], since: float, window: float) -> dict[tuple[str, int], set[UserFailures]]:
-        """By user and window: what a log may say of it, one of several for failures at one time; without a user, all of it."""
-        found: dict[tuple[str, int], list[Exchange]] = {}
+    def ended(self, row: Exchange) -> Ended:
+        form = self.form(row) if row.status == 200 else None
+        return Ended(row.user, row.status, None if form is None else not form, row.latency_ms, row.first_token_ms, row.tokens_out)
+
+    def lapsed(self, row: Exchange, lapse: Lapse, limits: Limits) -> bool | None:
+        if lapse in OF_ANSWER:
+            return self.ended(row).lapsed(lapse, limits.get((row.version, lapse)))
+        if row.id not in self.said:
+            return None
+        said = self.said[row.id]
+        return said.rating == "down" if lapse is Lapse.THUMB_DOWN else said.correction is not None
+
+    def lapse_counts(self, rows: list[Exchange], lapse: Lapse, limits: Limits, without: str) -> LapseCounts:
+        values: dict[str, list[bool]] = {}
         for row in rows:
-            if self.outcome(row).failed:
-                found.setdefault((row.user, int((row.at - since) / window)), []).append(row)
-        said: dict[tuple[str, int], set[UserFailures]] = {}
-        for (user, number), failures in found.items():
-            first = [(row.version, row.weight) for row in failures if row.at == failures[0].at or not user]
-            said[user, number] = {UserFailures(*alike, user, number, 1 if user else count) for alike, count in Counter(first).items()}
-        return said
+            if (lapsed := self.lapsed(row, lapse, limits)) is not None and (row.user != without or lapse not in OF_ANSWER):
+                values.setdefault(row.user or f"request {row.id}", []).append(lapsed)
+        n, x = [len(each) for each in values.values()], [sum(each) for each in values.values()]
+        squares = sum(each * each for each in n), sum(each * each for each in x)
+        product = sum(a * b for a, b in zip(n, x, strict=True))
+        return LapseCounts(len(n), sum(n), sum(x), squares[0], squares[1], product, max(x, default=0))
+
+    def first_lapses(self, since: float, window: float, pair: Pair) -> dict[tuple[Lapse, str, int], set[FirstLapse]]:
+        """By kind, user and window: what a log may say of it, one of several for lapses at one time; without a user, all of it."""
+        found: dict[tuple[Lapse, str, int], list[tuple[float, Exchange]]] = {}
+        rows = {row.id: row for row in self.window(since, float("inf")) if row.version in (pair.candidate, pair.production)}
+        for row in rows.values():
+            for lapse in OF_ANSWER:
+                if self.lapsed(row, lapse, pair.limits):
+                    found.setdefault((lapse, row.user, int((row.at - since) / window)), []).append((row.at, row))
+        for event in self.events:
+            if row := rows.get(event.request_id):  # type: ignore[assignment]
+                user, at = row.user or f"request {row.id}", max(event.at, since)
+                for lapse, said in ((Lapse.THUMB_DOWN, event.rating == "down"), (Lapse.CORRECTED, bool(event.correction))):
+                    if said:
+                        found.setdefault((lapse, user, int((at - since) / window)), []).append((at, row))
+        may: dict[tuple[Lapse, str, int], set[FirstLapse]] = {}
+        for (lapse, user, number), lapses in found.items():
+            first = min(at for at, _ in lapses)
+            alike = Counter((row.version, row.weight) for at, row in lapses if at == first or not user)
+            may[lapse, user, number] = {FirstLapse(lapse, *each, user, number, 1 if user else count) for each, count in alike.items()}
+        return may
 
 
 def write(open_log: OpenLog, name: str, batches: int, done: Connection) -> None:
@@ -297,13 +337,24 @@ class TrafficLogContract:
             wanted = all_of.outcomes([row for row in all_of.window(since, until) if row.version in versions])
             assert {(o.version, o.weight, o.status, o.well_formed): o.count for o in ends} == wanted
             assert len(ends) == len(wanted)
-        from_then = all_of.window(since, float("inf"))
-        for versions in ([], ["v1"], ["v1", "v3"]):
-            may = all_of.failing_users([row for row in from_then if row.version in versions], since, 1.5)
-            failures = log.failing_users(loop, versions, since, 1.5)
-            assert len(failures) == sum(len(said) if not user else 1 for (user, _), said in may.items())
-            assert {(each.user, each.window) for each in failures} == may.keys()
-            assert all(each in may[each.user, each.window] for each in failures)
+        limits = {
+            (version, lapse): limit
+            for version, limit in (("v1", 9.0), ("v2", 10.0))
+            for lapse, limit in ((Lapse.SLOW, limit + 6), (Lapse.LATE, limit / 2 + 0.75), (Lapse.LONG, limit))
+        }
+        for pair in (Pair("v1", "v2", limits), Pair("v3", "v1", limits), Pair("v2", "v1")):
+            may = all_of.first_lapses(since, 1.5, pair)
+            firsts = log.first_lapses(loop, pair, since, 1.5)
+            assert {(each.lapse, each.user, each.window) for each in firsts} == may.keys()
+            assert all(each in may[each.lapse, each.user, each.window] for each in firsts)
+            assert len(firsts) == sum(len(said) if not user else 1 for (_, user, _), said in may.items())
+            for version in (pair.candidate, pair.production):
+                within = all_of.window(since, until, version)
+                wanted_counts = {lapse: all_of.lapse_counts(within, lapse, pair.limits, "u2") for lapse in Lapse}
+                assert log.lapse_counts(loop, version, since, until, pair.limits, {"u2", "u3"}) == wanted_counts
+        newest = [all_of.ended(row) for row in all_of.window(since, until, "v1")][::-1]
+        assert Counter(log.ended(loop, "v1", since, until, 99)) == Counter(newest)
+        assert len(log.ended(loop, "v1", since, until, nth)) == min(nth, len(newest))
         asked = [row.user or row.id for row in all_of.window(since, float("inf"), "v1")]
         assert log.users(loop, "v1", since, 2) == min(2, len(set(asked)))
         of_one = [row.at for row in all_of.window(since, float("inf"), "v1") if all_of.outcome(row).judged]

@@ -12,6 +12,7 @@ import pytest
 from ftassets.backends.traffic_log import sqlite as embedded
 from ftassets.backends.traffic_log.base import Feedback, StillReadable
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.domain.traffic.lapses import Pair
 from ftassets.testing.contracts.traffic_log import exchange
 
 
@@ -83,7 +84,9 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
     list(log.arrivals("voice", 1.0, 1.0))
     log.count("voice", 1.0, answered=True)
     log.outcomes("voice", ["v1", "v2"], 1.0)
-    log.failing_users("voice", ["v1", "v2"], 1.0, 86_400.0)
+    log.first_lapses("voice", Pair("v1", "v2"), 1.0, 86_400.0)
+    log.lapse_counts("voice", "v1", 1.0, 9.0, {}, {"u"})
+    log.ended("voice", "v1", 1.0, 9.0, 100)
     log.users("voice", "v1", 1.0, 3)
     log.time_of_newest("voice", "v1", 10, 1.0)
     log.reviewed("voice", 1.0)
@@ -96,7 +99,7 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
     log.feedback_events(["voice-1"])
     connection.set_trace_callback(None)
     plans = {query: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")] for query in asked}
-    assert len(plans) == 17
+    assert len(plans) == 21
     for query, plan in plans.items():
         assert not [step for step in plan if step.startswith(("SCAN exchange", "SCAN e", "SCAN feedback", "SCAN f ", "SCAN n"))], (
             query,
@@ -119,6 +122,7 @@ _UNDER_A_LIMIT = """
 import resource, sys
 from pathlib import Path
 from ftassets.errors import FtassetsError
+from ftassets.domain.traffic.lapses import Pair
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 log = SqliteTrafficLog(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 from ftassets.config.loop import Rollout
 from ftassets.domain.rollout.canary import (
     COLLAPSE,
-    FIRST,
-    RATIOS,
     CanaryAnswers,
     CanaryEvidence,
-    Failure,
+    Counts,
     Latest,
     Move,
     RolloutDecision,
     decide,
-    e_value,
     one_by_one,
-    rollback_limit,
 )
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.guardrails import FIRST, RATIOS, Failure, e_value, rollback_limit
+from ftassets.domain.traffic.lapses import LapseCounts
 
-POLICY = Rollout(steps=(5, 20, 50, 100), interval=300, min_requests=100)
+ERRORS = {"metric": "errors", "required": False}
+
+POLICY = Rollout.model_validate({"steps": (5, 20, 50, 100), "interval": 300, "min_requests": 100, "guardrails": [ERRORS]})
 
 
 def canary(weight: int = 20, since: float = 0.0) -> EndpointState:
@@ -62,7 +62,7 @@ def rolled_back_at(canary_answers: list[CanaryAnswers], every: int) -> int | Non
 
 
 def evidence(answers: Sequence[CanaryAnswers]) -> float:
-    return e_value(one_by_one(answers).failures)
+    return e_value(one_by_one(answers).failures["errors"])
 
 
 @settings(deadline=None)
@@ -73,8 +73,8 @@ def test_without_failures_there_is_no_evidence(seen: list[tuple[bool, float]]) -
 
 def test_one_failure_by_hand() -> None:
     share = 0.2
-    mine = sum(r / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
-    theirs = sum(1 / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
+    mine = sum(part * r / (r * share + 1 - share) for r, part in RATIOS.items())
+    theirs = sum(part / (r * share + 1 - share) for r, part in RATIOS.items())
     assert evidence([CanaryAnswers(True, 100 * share, True)]) == pytest.approx(mine)
     assert evidence([CanaryAnswers(False, 100 * share, True)]) == pytest.approx(theirs)
     # a fair bet: worth 1 on average when the failure is the candidate's with probability share
@@ -129,7 +129,6 @@ def test_the_largest_of_the_processes_counts_and_a_user_once_in_each(users: list
 def test_the_parts_of_all_processes_are_no_more_than_the_whole_error() -> None:
     windows = range(1, 10_000)
     assert FIRST + sum((1 - FIRST) / (window * (window + 1)) for window in windows) == pytest.approx(1, abs=1e-4)
-    assert rollback_limit(POLICY) == pytest.approx(1 / POLICY.false_rollback / FIRST)
 
 
 def test_a_candidate_that_gets_worse_on_its_third_day_is_rolled_back_though_every_user_failed_before() -> None:
@@ -169,7 +168,7 @@ def test_an_outage_of_both_rolls_nothing_back_and_promotes_nothing() -> None:
         before = traffic(rng, 200, share, 0.01, 0.01)
         outage = traffic(rng, 400, share, 1.0, 1.0)
         assert rolled_back_at(before + outage, every=20) is None
-        assert decided(canary(round(100 * share)), outage, POLICY, 1e6).move is Move.HOLD
+        assert decided(canary(round(100 * share)), outage, POLICY, 1e6).move is Move.NOT_ENOUGH_DATA
 
 
 def test_a_long_good_past_does_not_hide_a_collapse() -> None:
@@ -196,25 +195,31 @@ def test_holds_until_the_step_has_lasted() -> None:
     assert decided(canary(since=1000.0), answers(500), POLICY, 1300.0).move is Move.RAMP
 
 
-@pytest.mark.parametrize(("weight", "following"), [(5, 20), (20, 50), (50, 100), (7, 20), (99, 100)])
+@pytest.mark.parametrize(("weight", "following"), [(5, 20), (20, 50), (7, 20)])
 def test_ramps_to_the_next_step(weight: int, following: int) -> None:
     decision = decided(canary(weight), answers(100, weight / 100), POLICY, 1e6)
     assert (decision.move, decision.weight) == (Move.RAMP, following)
 
 
-@pytest.mark.parametrize(("policy", "move"), [("hold", Move.HOLD), ("rollback", Move.ROLLBACK)])
+@pytest.mark.parametrize("weight", [50, 99])
+def test_the_last_step_promotes(weight: int) -> None:
+    decision = decided(canary(weight), answers(100, weight / 100), POLICY, 1e6)
+    assert (decision.move, decision.weight) == (Move.PROMOTE, 100)
+
+
+@pytest.mark.parametrize(("policy", "move"), [("hold", Move.NOT_ENOUGH_DATA), ("rollback", Move.ROLLBACK)])
 def test_too_few_answers(policy: Literal["hold", "rollback"], move: Move) -> None:
     rollout = POLICY.model_copy(update={"on_not_enough_data": policy})
     for canary_answers in ([], answers(99), answers(500, 0.8, candidate=False)):
         decision = decided(canary(), canary_answers, rollout, 1e6)
         assert decision.move is move
-        assert "not enough data" in decision.reason
-        assert decision.weight == (20 if move is Move.HOLD else 0)
+        assert "are needed" in decision.reason
+        assert decision.weight == (0 if move is Move.ROLLBACK else 20)
 
 
 def test_each_step_needs_answers_of_its_own() -> None:
     decision = decided(canary(20), answers(5000, 0.05) + answers(99, 0.2), POLICY, 1e6)
-    assert decision.move is Move.HOLD
+    assert decision.move is Move.NOT_ENOUGH_DATA
     assert "99 good answers of the candidate at 20 %" in decision.reason
 
 
@@ -238,9 +243,9 @@ def test_any_past_gives_a_sound_move(data: Any) -> None:
     decision = decided(canary(weight), canary_answers, policy, data.draw(st.floats(0, 1000)))
     assert decision.reason
     match decision.move:
-        case Move.HOLD:
+        case Move.HOLD | Move.NOT_ENOUGH_DATA:
             assert decision.weight == weight
-        case Move.RAMP:
+        case Move.RAMP | Move.PROMOTE:
             assert decision.weight > weight
             assert decision.weight in policy.steps
         case Move.ROLLBACK:
@@ -263,9 +268,9 @@ def test_counts_decide_as_the_answers_one_by_one_do(past: list[CanaryAnswers], o
     expected = decide(canary(), seen, policy, 1e6)
     failures = [Failure(answer.candidate, answer.weight, count=answer.count) for answer in counted(past + outage) if answer.failed]
     latest = replace(seen.latest, answers=counted(seen.latest.answers))
-    found = decide(canary(), CanaryEvidence(counted(past + outage), failures, latest), policy, 1e6)
+    found = decide(canary(), CanaryEvidence(counted(past + outage), {"errors": failures}, latest), policy, 1e6)
     assert (found.move, found.weight, found.reason) == (expected.move, expected.weight, expected.reason)
-    assert found.e_value == pytest.approx(expected.e_value)
+    assert found.evidence == pytest.approx(expected.evidence)
 
 
 def test_a_collapse_is_the_candidate_s_last_answers_while_most_of_production_s_were_good() -> None:
@@ -278,3 +283,63 @@ def test_a_collapse_is_the_candidate_s_last_answers_while_most_of_production_s_w
         )
     recovered = answers(COLLAPSE, failed=COLLAPSE) + answers(1)
     assert decided(canary(since=1e6), before + recovered, POLICY, 1e6).move is Move.HOLD
+
+
+# Several guardrails
+
+
+def of_users(users: int, share: float, answers: int = 20) -> LapseCounts:
+    """Users with as many answers each, and lapses as evenly as can be."""
+    lapses = round(users * answers * share)
+    each, more = divmod(lapses, users)
+    squares = (users - more) * each**2 + more * (each + 1) ** 2
+    return LapseCounts(users, users * answers, lapses, users * answers**2, squares, lapses * answers, each + 1)
+
+
+FULL = Rollout(steps=(5, 50, 100), interval=300, min_requests=100)
+GOOD = {"errors": 0.01, "form": 0.01, "latency": 0.03, "thumbs_down": 0.05, "corrections": 0.02}
+
+
+def all_of(users: int, **worse: float) -> dict[Any, Counts]:
+    usual = {**GOOD, "latency": 0.05}
+    return {
+        metric: Counts(of_users(users, share + worse.get(metric, 0.0)), of_users(users, usual[metric])) for metric, share in GOOD.items()
+    }
+
+
+def at_the_last_step(shares: dict[Any, Counts], failures: dict[Any, Sequence[Failure]] | None = None) -> RolloutDecision:
+    return decide(canary(50), CanaryEvidence(answers(1000, 0.5), failures or {}, counts=shares), FULL, 1e6)
+
+
+def test_all_traffic_needs_a_proof_in_each_guardrail_that_is_required() -> None:
+    decision = at_the_last_step(all_of(3000))
+    assert decision.move is Move.PROMOTE
+    assert "no worse than production by more than the margin in errors, form, latency, thumbs_down, corrections" in decision.reason
+    for metric, worse in (("errors", 0.005), ("form", 0.02), ("latency", 0.02), ("thumbs_down", 0.05), ("corrections", 0.05)):
+        decision = at_the_last_step(all_of(3000, **{metric: worse}))
+        assert (decision.move, decision.weight) == (Move.NOT_ENOUGH_DATA, 50)
+        assert f"{metric}: +" in decision.reason
+        assert decision.reason.count(" points at most") == 1
+
+
+def test_what_hardly_a_user_of_production_has_is_not_asked_for_but_errors_are() -> None:
+    shares = all_of(3000) | {metric: Counts(of_users(99, 0.5), of_users(99, 0.0)) for metric in ("thumbs_down", "corrections")}
+    assert at_the_last_step(shares).move is Move.PROMOTE
+    assert at_the_last_step({}).reason.startswith("not proved to be as good as production (errors: too few users)")
+
+
+def test_earlier_steps_need_no_proof() -> None:
+    assert decide(canary(5), CanaryEvidence(answers(1000, 0.05)), FULL, 1e6).move is Move.RAMP
+
+
+@pytest.mark.parametrize("metric", ["errors", "form", "latency", "first_token", "length", "thumbs_down", "corrections"])
+def test_any_guardrail_rolls_back_and_says_which(metric: Any) -> None:
+    worse = [Failure(True, 5.0, f"user {number}") for number in range(8)]
+    decision = at_the_last_step(all_of(3000), {metric: worse})
+    assert decision.move is Move.ROLLBACK
+    assert f"({metric}: e-value " in decision.reason
+
+
+def test_the_guardrails_share_the_error() -> None:
+    assert sum(1 / rollback_limit(FULL, each.metric) for each in FULL.guardrails) == pytest.approx(FULL.false_rollback * FIRST)
+    assert rollback_limit(POLICY) == pytest.approx(1 / POLICY.false_rollback / FIRST)
