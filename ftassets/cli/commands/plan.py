@@ -213,7 +213,9 @@ def about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
     if steps[-1].caught < POWER:
         first = steps[0].rollback_requests
         advice = f"; min_requests {first:,} would hold it at {steps[0].weight} % for long enough" if first else ""
-        sentences.append(f"a candidate with {WORSE:g} times the errors gets all traffic in {1 - steps[-1].caught:.0%} of rollouts{advice}")
+        waits = any(guardrail.metric == "errors" and guardrail.required for guardrail in policy.guardrails)
+        ends = "is left at the last step, without a proof," if waits else "gets all traffic"
+        sentences.append(f"a candidate with {WORSE:g} times the errors {ends} in {1 - steps[-1].caught:.0%} of rollouts{advice}")
     if policy.on_not_enough_data == "rollback":
         interval = policy.interval / 86_400
         sentences += [

@@ -12,7 +12,7 @@ from ftassets.assets._shared.dataset_files import pack_arrays, reference_path
 from ftassets.cli.commands import plan as command
 from ftassets.cli.commands.plan import describe, drift_of, run
 from ftassets.config.home import Home
-from ftassets.config.loop import Dataset, LoopConfig, PairwiseJudgeSettings, Release, RetrainOn, Rollout, Task
+from ftassets.config.loop import Dataset, Guardrail, LoopConfig, PairwiseJudgeSettings, Release, RetrainOn, Rollout, Task
 from ftassets.config.profiles import embedded
 from ftassets.domain.drift import build_reference
 from ftassets.domain.gates.error_budget import Ledger
@@ -28,6 +28,7 @@ GATES = [
     Gate(metric="exact_match", slice="established", no_worse_than="production", margin=0.02),
     Gate(metric="latency_p95", no_worse_than="production", margin=0.2),
 ]
+NO_PROOF = Guardrail(metric="errors", required=False)
 JUDGE = PairwiseJudgeSettings(url="http://127.0.0.1:9", model="m", labels=Path("labels.jsonl"))
 ROWS = RowCounts({"established": 300, "drifted": 200, HELD_OUT: 5000})
 
@@ -96,7 +97,9 @@ def test_enough_rows_and_a_patient_rollout_need_no_warning() -> None:
 def test_a_rollout_too_quick_to_see_a_failing_candidate_says_what_would_help() -> None:
     plan = run(loop(gates=GATES[:1], rollout=Rollout(min_requests=100)), ROWS, 24_000)
     first = plan["rollout"][0]["rollback_requests"]
-    assert "3 times the errors gets all traffic in 5" in plan["rollout_sentences"][0]
+    assert "3 times the errors is left at the last step, without a proof, in 6" in plan["rollout_sentences"][0]
+    unproved = run(loop(gates=GATES[:1], rollout=Rollout(min_requests=100, guardrails=(NO_PROOF,))), ROWS, 24_000)
+    assert "3 times the errors gets all traffic in 5" in unproved["rollout_sentences"][0]
     assert f"min_requests {first} would hold it at 5 %" in plan["rollout_sentences"][0]
 
 
