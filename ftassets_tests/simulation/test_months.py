@@ -95,7 +95,7 @@ def test_a_worse_candidate_is_refused_by_its_gate_and_a_broken_one_rolled_back(s
     [refused] = [line for line in happened if "is refused" in line]
     assert refused.startswith("training 1 (drift): learns timers, is refused: exact_match")
     [back] = [line for line in happened if "is rolled back" in line]
-    assert back.startswith("version 2 is rolled back: the candidate fails for more users than production")
+    assert back.startswith("version 2 is rolled back: the candidate is worse than production for more users (errors: e-value ")
     paid = costs(simulation, days)
     assert (paid["trainings"], paid["rollouts"]) == ({"refused": 1, "released": 2}, {"rolled back": 1, "promoted": 1})
     assert (simulation.serving.now.standby, "version 3 is promoted" in happened) == (first, True)
