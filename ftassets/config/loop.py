@@ -107,7 +107,11 @@ class Task(Strict):
         512, ge=1, le=4096, description="Longest answer in tokens, in evaluation and, unless a request sets it, in serving."
     )
     temperature: float = Field(
-        0.0, ge=0, le=2, description="Sampling temperature of served answers where the request sets none. Evaluation is greedy."
+        0.0,
+        ge=0,
+        le=2,
+        description="Sampling temperature of served answers. Reports score greedy answers, and above 0 sampled ones as well; a gate on "
+        "sampled_exact_match compares those.",
     )
 
     @model_validator(mode="after")

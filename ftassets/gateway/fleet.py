@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
+from typing import Any
 
 import aiohttp
 
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.external import is_external
 from ftassets.backends.artifacts.version_folder import VersionDamaged
-from ftassets.backends.artifacts.versions import load_manifest, version_folder
+from ftassets.backends.artifacts.versions import load_manifest, own_generation, version_folder
+from ftassets.domain.release.decoding import first_request
 from ftassets.gateway.model_hosts.base import HostError, ModelHost
 
 log = logging.getLogger(__name__)
@@ -168,8 +170,7 @@ class Fleet:
     async def _warm(self, digest: str, url: str) -> None:
         """A first request with the version's own settings: the engine takes its sampling from the first request it sees."""
         try:
-            generation = load_manifest(self._artifacts, digest).generation
-            body = {"messages": [{"role": "user", "content": "ready?"}], "max_tokens": 1, "temperature": generation.get("temperature", 0.0)}
+            body = _first_request(self._artifacts, digest)
             async with self._session.post(f"{url}/v1/chat/completions", json=body, timeout=aiohttp.ClientTimeout(total=60)) as reply:
                 if reply.status != 200:  # it will say so again, and somebody else's server counts every request
                     return self._give_up(digest, f"its server answered the first request with {reply.status}: {(await reply.text())[:500]}")
@@ -181,3 +182,12 @@ class Fleet:
             self.failures.pop(digest, None)
             self.ready[digest] = url
             log.info("the server of %s answers at %s", digest[:12], url)
+
+
+def _first_request(artifacts: Artifacts, digest: str) -> dict[str, Any]:
+    """With the version's own settings; somebody else's server decodes each request as it asks. Raises VersionDamaged."""
+    manifest = load_manifest(artifacts, digest)
+    body = first_request(manifest.generation.get("temperature", 0.0), own_generation(artifacts, digest))
+    if manifest.kind == "endpoint":
+        del body["generation_config"]
+    return body

@@ -35,15 +35,17 @@ class NotComparable(FtassetsError):
 
 def answer_file(artifacts: Artifacts, loop: LoopConfig, digest: str, rows: RowSet, base: str) -> Path:
     """Where a version's answers lie: the same model, prompts and generation settings are asked once."""
-    key = digest_of(
-        {
-            "model": digest,
-            "prompts": [[row.id, identity(row)] for row in rows.rows],
-            "system": system_prompt_of(loop, digest, rows, base),
-            "max_tokens": loop.task.max_tokens,
-        }
-    )
-    return answers_file(artifacts, f"{key}.parquet")
+    return answers_file(artifacts, f"{digest_of(answer_key(loop, digest, rows, base))}.parquet")
+
+
+def answer_key(loop: LoopConfig, digest: str, rows: RowSet, base: str) -> dict[str, Any]:
+    """What a version's answers follow from, if they are greedy."""
+    return {
+        "model": digest,
+        "prompts": [[row.id, identity(row)] for row in rows.rows],
+        "system": system_prompt_of(loop, digest, rows, base),
+        "max_tokens": loop.task.max_tokens,
+    }
 
 
 def system_prompt_of(loop: LoopConfig, digest: str, rows: RowSet, base: str) -> str:

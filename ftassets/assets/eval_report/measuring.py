@@ -25,6 +25,7 @@ from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.eval_report.parity import measure_parity
 from ftassets.assets.eval_report.row_metrics import measure_metrics
 from ftassets.assets.eval_report.rows import Rows, read_answers, read_rows, scores_of, unmeasured, without_unasked
+from ftassets.assets.eval_report.sampled_answers import add_sampled, sample_answers, stored_files
 from ftassets.assets.eval_report.second_answers import answer_twice
 from ftassets.backends.artifacts.answers import answers_file
 from ftassets.backends.artifacts.base import Artifacts
@@ -119,7 +120,11 @@ def measure(
         if loop.metrics
         else ({}, {})
     )
-    scores = {role: scores_of(loop, rows, answers[role], row_scores.get(role, [])) for role in ROLES}
+    sampled = sample_answers(context, home, artifacts, loop, evaluator, rows, versions)
+    scores = {
+        role: add_sampled(artifacts, loop, rows, sampled, role, scores_of(loop, rows, answers[role], row_scores.get(role, [])))
+        for role in ROLES
+    }
     asked = without_unasked(loop, scores)
     if unasked := len(scores["candidate"]) - len(asked["candidate"]):
         context.log.warning(f"left out: {unasked} held-out rows whose conversation no model's chat template takes")
@@ -148,6 +153,7 @@ def measure(
     )
     second = answer_twice(context, home, artifacts, loop, evaluator, rows, said["production"], versions, began) if twice else None
     stored = {path for each in (answers, row_scores) for paths in each.values() for path in paths if path.exists()}
+    stored |= stored_files(artifacts, sampled)
     if second:
         stored |= {answers_file(artifacts, name) for name in (second.answers, *second.row_scores)}
     if forgetting:
@@ -180,6 +186,7 @@ def measure(
         llm_judge_calibration=calibration,
         forgetting=forgetting,
         second_answers=second,
+        sampled=sampled,
     )
     return Evaluation(within_budget(artifacts, control, loop, report, time.time()), rows, answers)
 

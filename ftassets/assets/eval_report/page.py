@@ -21,6 +21,7 @@ from ftassets.domain.evaluation.costs import cost_of
 from ftassets.domain.evaluation.forgetting import Forgetting
 from ftassets.domain.evaluation.llm_judge import Calibration
 from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.evaluation.sampled_answers import SAMPLED
 from ftassets.domain.evaluation.scored_turns import turn_number
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.evaluation.sets import refusal_rows
@@ -34,6 +35,7 @@ from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
 from ftassets.domain.gates.wear import wear
+from ftassets.domain.mean_bounds import mean_lower_bound, mean_upper_bound
 from ftassets.domain.power import POWER
 from ftassets.reporting.plots import accuracy_bars, gate_marks
 from ftassets.reporting.tables import answer_cell, request_cell, table
@@ -94,6 +96,7 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         "worse_than_production": _regressions(report, answers, measured.rows.golden),
         "fixed_or_still_wrong": _other_rows(report, answers, measured.rows.golden),
         "answer_sizes": size_table(answers),
+        **_sampled(loop, report),
         **({"response_times": _times(report)} if report.latency_ms else {}),
         **({"metrics": _metrics_table(report)} if report.metrics else {}),
         **({"refusals": refusals} if (refusals := _refusals_table(measured)) else {}),
@@ -190,6 +193,26 @@ def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> 
         of_role = {role: [s for s in report.scores[role] if group_of.get(s.id) == group] for role in roles}
         lines.append((group, len(of_role["candidate"]), *(_share(rows, [s.exact for s in rows]) for rows in of_role.values())))
     return table([kind, "rows", *roles], lines)
+
+
+def _sampled(loop: LoopConfig, report: EvalReport) -> dict[str, dg.MetadataValue | str]:
+    """Exact match of greedy and of sampled answers, with 95 % intervals, and which of them gates use; nothing at temperature 0."""
+    found = report.sampled
+    if found is None:
+        return {}
+    lines = []
+    for name in sorted({score.slice for score in report.scores["candidate"]}):
+        for role in found.answers:
+            rows = [score for score in in_slice(report.scores[role], name) if SAMPLED in score.values]
+            if rows:
+                units = pooled(SAMPLED, rows, [score.values[SAMPLED] for score in rows])
+                low, high = (bound(units, 0.975) for bound in (mean_lower_bound, mean_upper_bound))
+                share = f"{sum(units) / len(units):.3f} ({low:.3f} to {high:.3f})"
+                lines.append((name, role, len(rows), _share(rows, [score.exact for score in rows]), share))
+    named = sum(gate.metric == SAMPLED for gate in single_gates(loop.gates))
+    text = f"{found.samples} answers a row at temperature {found.temperature:g}, seeds 0 to {found.samples - 1}. "
+    text += f"Gates compare greedy answers, but for {amount(named, 'gate')} on {SAMPLED}"
+    return {"sampled": text, "sampled_answers": table(["slice", "model", "rows", "greedy", "sampled"], lines)}
 
 
 def _class_tables(report: EvalReport) -> dict[str, dg.MetadataValue]:

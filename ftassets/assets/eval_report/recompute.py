@@ -4,6 +4,7 @@ from ftassets.assets._shared.dataset_files import table_rows
 from ftassets.assets._shared.stored_reports import verdicts
 from ftassets.assets.eval_report.forgetting import general_prompts
 from ftassets.assets.eval_report.rows import Rows, as_pooled, read_rows, scores_of, without_unasked
+from ftassets.assets.eval_report.sampled_answers import add_sampled
 from ftassets.assets.eval_report.second_answers import sampled
 from ftassets.backends.artifacts.answers import answers_file, answers_key
 from ftassets.backends.artifacts.base import Artifacts
@@ -54,7 +55,12 @@ def _again(artifacts: Artifacts, loop: LoopConfig, stored: EvalReport, rows: Row
         field: {role: [answers_file(artifacts, name) for name in names] for role, names in found.items()}
         for field, found in (("answers", stored.answers), ("row_scores", stored.row_scores))
     }
-    scores = {role: scores_of(loop, rows, paths["answers"][role], paths["row_scores"].get(role, [])) for role in stored.scores}
+    scores = {
+        role: add_sampled(
+            artifacts, loop, rows, stored.sampled, role, scores_of(loop, rows, paths["answers"][role], paths["row_scores"].get(role, []))
+        )
+        for role in stored.scores
+    }
     scores = without_unasked(loop, scores)
     if different := [role for role, each in scores.items() if each != stored.scores[role]]:
         raise NotReproduced(f"the scores of {different[0]} in the report {digest[:12]} come out differently now")

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, parse_manifest, seal, verify_folder
+from ftassets.domain.canonical import parse_json
 from ftassets.domain.dataset.control_tokens import ControlTokens, control_tokens
 from ftassets.domain.release.version import MERGED, VersionManifest
 
 FOLDER = "versions"
+GENERATION = "generation_config.json"
 
 
 def version_key(digest: str, *parts: str) -> str:
@@ -75,3 +78,13 @@ def control_tokens_of(artifacts: Artifacts, digest: str) -> ControlTokens:
 
     tokenizer, config = (json.loads(read(name) or "{}") for name in ("tokenizer.json", "tokenizer_config.json"))
     return control_tokens(tokenizer, config, read("chat_template.jinja"))
+
+
+def own_generation(artifacts: Artifacts, digest: str) -> dict[str, Any]:
+    """What the model of a version says of its decoding, in its generation_config.json; nothing without one. Raises VersionDamaged."""
+    try:
+        return parse_json(artifacts.get(version_key(digest, MERGED, GENERATION)))
+    except ArtifactMissing:
+        return {}
+    except ValueError as error:
+        raise VersionDamaged(f"version {digest[:12]}: {GENERATION} is not JSON ({error}): train again or restore it") from error

@@ -28,6 +28,8 @@ class Ask(BaseModel):
     prompts_file: Path  # JSONL of `Prompt`, and what `ExpectedAnswer` has
     output: Path
     system_prompt: str | None = None  # asked instead of the job's
+    decoding: dict[str, Any] = {"do_sample": False}  # see `decoding`
+    seed: int = 0  # of sampled answers
 
 
 class ForgettingJob(BaseModel):

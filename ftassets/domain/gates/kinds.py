@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from ftassets.domain.evaluation.forgetting import REFERENCES
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, objection, row_value
+from ftassets.domain.evaluation.sampled_answers import SAMPLED
 from ftassets.domain.gates import cost, f1, forgetting, human_review, latency, llm_judge, parity, recall
 from ftassets.domain.gates.fixed import evaluate_fixed
 from ftassets.domain.gates.independent_units import WHOLE
@@ -60,6 +61,13 @@ _EVERYWHERE: tuple[RowGroup, ...] = ("golden", "held_out", "sets")
 
 KINDS: dict[str, GateKind] = {
     "exact_match": replace(_ROWS, value=CATALOGUE["exact_match"].row_values["exact_match"], groups=_EVERYWHERE),
+    SAMPLED: replace(
+        _ROWS,
+        value=RowValue(),
+        objection=lambda loop: (
+            None if loop.task.temperature else f"a gate on {SAMPLED} needs task.temperature above 0: at 0 answers are not sampled"
+        ),
+    ),
     "field_accuracy": replace(
         _ROWS,
         value=CATALOGUE["field_accuracy"].row_values["field_accuracy"],

@@ -1,14 +1,15 @@
-"""Greedy answers of a model to many prompts: batched, bucketed by length, written as one Parquet file a model."""
+"""Answers of a model to many prompts: batched, bucketed by length, written as one Parquet file a model."""
 
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ftassets.domain.canonical import digest_of
@@ -40,12 +41,13 @@ def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
             discard(ask.output)
         else:
             missing.append(ask)
-    for model, asks in groupby(missing, key=lambda ask: ask.model):
-        _answer_with(model, list(asks), job, report, cores)
+    for _, asks in groupby(missing, key=lambda ask: (ask.model, ask.decoding, ask.seed)):
+        _answer_with(list(asks), job, report, cores)
 
 
-def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Report, cores: int) -> None:
-    """All asks of one model as one stream: small sets would leave batches half empty."""
+def _answer_with(asks: Sequence[Ask], job: AnswerJob, report: Report, cores: int) -> None:
+    """All asks of one model and one decoding as one stream: small sets would leave batches half empty."""
+    model, decoding, seed = asks[0].model, asks[0].decoding, asks[0].seed
     files = []
     places: list[tuple[PartialAnswers, int]] = []
     chats: list[Chat] = []
@@ -54,13 +56,14 @@ def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Repor
         system_prompt = job.system_prompt if ask.system_prompt is None else ask.system_prompt
         ids = [prompt.id for prompt in prompts]
         asked = [chat(system_prompt, prompt) for prompt in prompts]
-        kept = PartialAnswers(ask.output, digest_of([str(model), job.max_tokens, ids, asked]))
+        sampling = [decoding, seed] if decoding["do_sample"] else []
+        kept = PartialAnswers(ask.output, digest_of([str(model), job.max_tokens, ids, asked, *sampling]))
         files.append((ask.output, ids, kept))
         places += [(kept, place) for place in range(len(prompts))]
         chats += asked
     known = {index for index, (kept, place) in enumerate(places) if place in kept.rows}
     report(f"model {model.parent.name[:12]}: {len(chats)} prompts{f', {len(known)} of them answered before' if known else ''}")
-    for rows in generate(model, chats, job.max_tokens, job.batch_size, report, cores, known, job.again):
+    for rows in generate(model, chats, job.max_tokens, job.batch_size, report, cores, known, job.again, decoding, seed):
         for _, _, kept in files:
             kept.add({places[index][1]: row for index, row in rows.items() if places[index][0] is kept})
     for output, ids, kept in files:
@@ -76,12 +79,17 @@ def _prompts(file: Path) -> list[Prompt]:
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Tokenizer and model of a folder, in the type its weights are stored in, on the GPU when there is one."""
+    """Tokenizer and model of a folder, in the type its weights are stored in, on the GPU when there is one.
+
+    The model's own generation settings are gone but for its special tokens: answers are decoded as `decoding` says, as on the server.
+    """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
+    own = model.generation_config
+    model.generation_config = GenerationConfig(bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id)
     return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
@@ -97,12 +105,15 @@ def generate(
     cores: int = 1,
     known: Collection[int] = (),
     again: bool = False,
+    decoding: Mapping[str, Any] = MappingProxyType({"do_sample": False}),
+    seed: int = 0,
 ) -> Iterator[dict[int, dict[str, Any]]]:
-    """Greedy answers {answer, tokens_in, tokens_out, truncated} of a folder's model, by the chat's place in `chats`, batch after batch.
+    """Answers {answer, tokens_in, tokens_out, truncated} of a folder's model, by the chat's place in `chats`, batch after batch.
 
     `truncated` says that the answer had no end within `max_tokens`. Batches do not depend on `known`, the places whose answer is not
     needed any more: a batch of which one is needed is answered whole. `again`: the batches are others than without it. A conversation
-    that the model's chat template does not take gets an empty answer, and is reported. Raises NoTemplate if it takes none.
+    that the model's chat template does not take gets an empty answer, and is reported. Sampled answers follow from `seed` and the
+    batches, which depend on the number of cores. Raises NoTemplate if it takes none.
     """
     if len(known) == len(chats):
         return
@@ -123,7 +134,7 @@ def generate(
     total = sum(map(len, batches))
     started = said = time.monotonic()
     done = 0
-    with spread(partial(_say, folder, prompts, ends, max_tokens), batches, workers) as answered:
+    with spread(partial(_say, folder, prompts, ends, max_tokens, dict(decoding), seed), batches, workers) as answered:
         for batch, answers in answered:
             count(tokens_read=sum(row["tokens_in"] for row in answers), tokens_written=sum(row["tokens_out"] for row in answers))
             yield dict(zip(batch, answers, strict=True))
@@ -166,16 +177,18 @@ def spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: i
 
 
 def _say(
-    folder: Path, prompts: Sequence[list[int]], ends: list[int], max_tokens: int, batch: list[int]
+    folder: Path, prompts: Sequence[list[int]], ends: list[int], max_tokens: int, decoding: Mapping[str, Any], seed: int, batch: list[int]
 ) -> tuple[list[int], list[dict[str, Any]]]:
     import torch
 
     tokenizer, model = loaded(folder)
     asked = [prompts[i] for i in batch]
     ids, mask = left_padded(asked, model.device)
+    if decoding["do_sample"]:
+        torch.manual_seed(int(digest_of([seed, batch])[:15], 16))
     with torch.inference_mode():
         written = model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=max_tokens, do_sample=False, pad_token_id=ends[0], eos_token_id=ends
+            input_ids=ids, attention_mask=mask, max_new_tokens=max_tokens, pad_token_id=ends[0], eos_token_id=ends, **decoding
         )
     rows = []
     for prompt, tokens in zip(asked, written[:, ids.shape[1] :].tolist(), strict=True):

@@ -11,6 +11,7 @@ from ftassets.domain.evaluation.human_review import Given, Review
 from ftassets.domain.evaluation.llm_judge import Calibration, LabelledChoice, PairwiseScore
 from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, row_value, row_values
 from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.evaluation.sampled_answers import SAMPLED
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.human_review import review_sample
 from ftassets.domain.gates.kinds import COMPARISONS, KINDS, GateKind, kind_of
@@ -55,7 +56,7 @@ def excellent(gate: Gate) -> tuple[EvalReport, Review | None]:
     """A report on a candidate far better than production by what the gate is on."""
     classes = ["a", "b"] * (N // 2)
     ours, theirs = labelled(classes, classes), labelled(classes, ["c"] * N)
-    if "." in gate.metric:
+    if "." in gate.metric or gate.metric == SAMPLED:
         low, high = 0.0, gate.kind.value.largest or 1.0
         good, bad = (low, high) if gate.kind.value.lower_is_better else (high, low)
         ours, theirs = ([s.model_copy(update={"values": {gate.metric: v}}) for s in each] for each, v in ((ours, good), (theirs, bad)))
@@ -114,7 +115,8 @@ def test_slices_the_table_does_not_name_are_refused(metric: str, group: str) -> 
     name = {"golden": "drifted", "held_out": "held_out", "sets": "general"}[group]
     gate = gates_on(metric, KINDS[metric])[0].model_dump(exclude_defaults=True) | {"slice": name}
     loop = {
-        "name": "l", "base_model": "m", "task": {"system_prompt": "s", "costs": {"a": {"b": 1}}}, "dataset": {"seed": "s"},
+        "name": "l", "base_model": "m", "task": {"system_prompt": "s", "costs": {"a": {"b": 1}}, "temperature": 0.7},
+        "dataset": {"seed": "s"},
         "golden_set": "g", "gates": [gate], "sets": [{"name": "general", "file": "f"}],
         "llm_judge": {"url": "http://judge", "model": "m", "labels": "l"},
         "golden_turns": "every" if metric == "whole_conversation" else "last",
@@ -176,3 +178,13 @@ def test_a_loop_is_asked_what_a_kind_needs_of_it() -> None:
         ValidationError, match="a text task has no classes; compare exact_match or another metric; an llm_judge gate needs `llm_judge`"
     ):
         LoopConfig.model_validate(loop)
+
+
+def test_a_gate_on_sampled_answers_needs_a_temperature() -> None:
+    loop = {
+        "name": "l", "base_model": "m", "task": {"system_prompt": "s"}, "dataset": {"seed": "s"}, "golden_set": "g",
+        "gates": [{"metric": SAMPLED, "no_worse_than": "production", "margin": 0.1}],
+    }  # fmt: skip
+    with pytest.raises(ValidationError, match="sampled_exact_match needs task.temperature above 0"):
+        LoopConfig.model_validate(loop)
+    LoopConfig.model_validate({**loop, "task": {"system_prompt": "s", "temperature": 0.7}})
