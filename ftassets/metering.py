@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pydantic import ValidationError
@@ -165,7 +166,7 @@ def _below() -> dict[tuple[int, float], float]:
 
 def _gpus() -> int:
     """GPUs on which this process holds memory."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+    cuda: Any = getattr(sys.modules.get("torch"), "cuda", None)  # another thread may be importing it now
+    if not hasattr(cuda, "is_initialized") or not cuda.is_initialized():
         return 0
-    return sum(torch.cuda.memory_reserved(device) > 0 for device in range(torch.cuda.device_count()))
+    return sum(cuda.memory_reserved(device) > 0 for device in range(cuda.device_count()))

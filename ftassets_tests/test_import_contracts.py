@@ -31,6 +31,7 @@ SHARED = {
     "traffic_log.day_files": "days that left a log, whichever it was",
     "traffic_log.lapse_queries": "SQL that SQLite and PostgreSQL share",
     "trainer.attempts": "trying a killed training again, whichever trainer it has",
+    "trainer.by_loop": "which trainer a loop's trainings go to",
     "trainer.checkpoints": "checkpoints in a folder, whichever trainer writes them",
     "trainer.stored_checkpoints": "checkpoints in the artefact store, whichever it is",
     "trainer.outcome": "what every trainer leaves behind",

@@ -117,6 +117,7 @@ TABLE = (
     Variable("TQDM_DISABLE", "library", "No progress bars of libraries during `ftassets curate`.", "1", "tqdm"),
     Variable("MLFLOW_DISABLE_TELEMETRY", "library", "No telemetry of MLflow.", "true", "mlflow"),
     Variable("GLOO_SOCKET_IFNAME", "library", "Network interface over which training replicas talk to each other.", "lo", "torch"),
+    Variable("RAY_USAGE_STATS_ENABLED", "library", "Ray sends no statistics to its makers.", "0", "ray"),
     Variable("OMP_NUM_THREADS", "library", "Threads of one worker process; processes share the work instead.", "1", "torch, numpy"),
     Variable("OMP_WAIT_POLICY", "library", "Threads that wait give their core back.", "PASSIVE", "torch"),
     Variable("FTASSETS_DAGSTER_STORAGE", "internal", "Folder with Dagster's storage below the home.", "", "dagster.yaml"),

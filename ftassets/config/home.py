@@ -104,6 +104,11 @@ class Home:
         return self.root / "training"
 
     @property
+    def sweeps(self) -> Path:
+        """A folder a loop, of the recipes that were tried on its newest dataset."""
+        return self.root / "sweeps"
+
+    @property
     def processes(self) -> Path:
         return self.root / "processes"
 

@@ -294,6 +294,25 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
 _OTHER_RATES = ", ".join(f"{method.defaults['learning_rate']:g} of {name}" for name, method in METHODS.items() if method.defaults)
 
 
+class RayCluster(Strict):
+    """A Ray cluster that trains instead of this machine; its nodes need the same packages, and no disk in common."""
+
+    address: str = Field(
+        pattern=r"^ray://[^/\s]+:\d+$",
+        description="Address of the cluster's client server, which is on the head, for example ray://ray-head:10001.",
+    )
+    workers: int = Field(1, ge=1, le=1024, description="Processes that share each batch, so that batch_size is a multiple of it.")
+    resources_per_worker: dict[str, float] = Field(
+        {"CPU": 1}, min_length=1, description="What a worker needs for itself, as Ray names it, for example {CPU: 4, GPU: 1}."
+    )
+    placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
+        "PACK", description="Where the workers are: on few nodes or on many; STRICT_PACK: on one, STRICT_SPREAD: each on its own."
+    )
+    max_failures: int = Field(
+        3, ge=0, le=100, description="Workers killed, or nodes lost, after which a run counts as killed; it resumes each time."
+    )
+
+
 class Train(Strict):
     """Fine-tuning settings; the defaults are the usual ones of the method."""
 
@@ -367,6 +386,9 @@ class Train(Strict):
         "{checkpoints} for a folder that is kept after a kill, {output} for the folder where it leaves a PEFT adapter and metrics.json.",
     )
     command_folder: Path = Field(Path(), description="Working folder of command, relative to the loop file.")
+    ray: RayCluster | None = Field(
+        None, description="A Ray cluster that trains instead of this machine. Default: the machine or pod of the profile trains."
+    )
     save_steps: int | None = Field(
         None, ge=1, description="Steps between two checkpoints, from which a training that was killed resumes. Default: every 5 minutes."
     )
@@ -380,6 +402,14 @@ class Train(Strict):
         given = {**TRAIN_PRESETS.get(preset, {}), **given} if isinstance(preset, str) else given
         method = given.get("method")
         return {**METHODS[method].defaults, **given} if isinstance(method, str) and method in METHODS else given
+
+    @model_validator(mode="after")
+    def _workers_share_a_batch(self) -> "Train":
+        if self.ray and self.batch_size % self.ray.workers:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be shared evenly by {self.ray.workers} workers: make it a multiple of ray.workers"
+            )
+        return self
 
     @model_validator(mode="after")
     def _command_leaves_lora(self) -> "Train":
@@ -416,6 +446,33 @@ class Align(Strict):
     def _others_in_the_batch(self) -> "Align":
         if self.method == "kto" and self.batch_size < 2:
             raise ValueError("method kto compares answers of a batch: set batch_size to 2 or more")
+        return self
+
+
+class Sweep(Strict):
+    """A search for a better recipe, which proposes one and changes nothing."""
+
+    trials: int = Field(10, ge=2, le=200, description="Recipes that are tried at most, the loop's own first.")
+    max_time: Seconds = Field(
+        timedelta(hours=8).total_seconds(), gt=0, description="No further recipe is tried after this time of training."
+    )
+    learning_rate: list[float] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Lowest and highest learning rate. Default: a fifth of train.learning_rate to five times as much.",
+    )
+    lora_r: list[int] = Field(
+        [8, 16, 32], description="Ranks to choose from, with lora_alpha in its ratio to the rank; none: the loop's own."
+    )
+    epochs: list[float] = Field([1, 2, 3], description="Epochs to choose from; none: the loop's own.")
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> "Sweep":
+        if self.learning_rate and not 0 < self.learning_rate[0] <= self.learning_rate[1] < 1:
+            raise ValueError("learning_rate takes the lowest rate, then the highest, both between 0 and 1")
+        if any(rank < 1 for rank in self.lora_r) or any(not 0 < epochs <= 20 for epochs in self.epochs):
+            raise ValueError("lora_r takes ranks of 1 and more, epochs numbers above 0 and up to 20")
         return self
 
 
@@ -859,6 +916,9 @@ class LoopConfig(Strict):
     train: Train = Field(Train(), description="Fine-tuning settings.")
     align: Align | None = Field(
         None, description="Training on users' preferences after fine-tuning. Default: the fine-tuned version is the candidate."
+    )
+    sweep: Sweep | None = Field(
+        None, description="A search for better settings, as the asset recipe_proposal, which a person materializes. Default: no such asset."
     )
     metrics: list[Annotated[str, AfterValidator(_metric)]] = Field(
         [], description=f"Further metrics of the eval report: {', '.join(CATALOGUE)}, or module:Class of your own."

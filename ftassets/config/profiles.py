@@ -14,6 +14,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.teacher.base import Teacher
 from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.trainer.base import Trainer
 from ftassets.config.home import Home
 from ftassets.config.loop import EmbedderSettings, LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings, Tracking
 from ftassets.domain.personal_data.spans import Span
@@ -69,6 +70,14 @@ def control(home: Home) -> Control:
     return FilesControl(home.root)
 
 
+def _by_loop(usual: Trainer) -> Trainer:
+    """A loop may name a Ray cluster, with every profile."""
+    from ftassets.backends.trainer.by_loop import TrainerByLoop
+    from ftassets.backends.trainer.ray import RayTrainer
+
+    return TrainerByLoop(usual, RayTrainer())
+
+
 def embedded(home: Home) -> dict[str, Callable[[], Any]]:
     """Everything on one machine, state below one folder; nothing is opened before it is used."""
 
@@ -95,7 +104,7 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
     def trainer() -> Any:
         from ftassets.backends.trainer.subprocess import SubprocessTrainer
 
-        return SubprocessTrainer()
+        return _by_loop(SubprocessTrainer())
 
     def evaluator() -> Any:
         from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
@@ -174,7 +183,7 @@ def kubernetes(home: Home) -> dict[str, Callable[[], Any]]:
     def trainer() -> Any:
         from ftassets.backends.trainer.kubernetes import KubernetesTrainer
 
-        return KubernetesTrainer(Path(os.environ["FTASSETS_TRAINER_POD"]), home.root, home.cache)
+        return _by_loop(KubernetesTrainer(Path(os.environ["FTASSETS_TRAINER_POD"]), home.root, home.cache))
 
     return {**production(home), "trainer": trainer}
 

@@ -42,6 +42,21 @@ def loss_curve(losses: Sequence[tuple[int, float]], validation: Sequence[tuple[i
     return _image("training loss", draw)
 
 
+def recipe_curves(curves: Sequence[tuple[str, Sequence[tuple[float, float]], bool]]) -> str:
+    """Validation loss over the share of the steps, a line a recipe: its name, its points, and whether it is the best."""
+
+    def draw(axes: Any) -> None:
+        for name, points, best in curves:
+            if points:
+                shares, losses = zip(*points, strict=True)
+                axes.plot([100 * share for share in shares], losses, color=ALERT if best else PALE, marker="o", markersize=3)
+                axes.annotate(name, (100 * shares[-1], losses[-1]), fontsize=7, xytext=(3, 0), textcoords="offset points")
+        axes.set_xlabel("% of the steps", fontsize=8)
+        axes.set_ylabel("validation loss", fontsize=8)
+
+    return _image("validation loss of each recipe", draw)
+
+
 def funnel(steps: Sequence[tuple[str, int]]) -> str:
     """Rows left after each curation step."""
     return bars("rows per curation step", steps)

@@ -28,6 +28,7 @@ FROM_TABLES = {
     ("cli/commands/doctor.py", "variable"),
     ("config/profiles.py", "name"),
     ("workers/process.py", "name"),
+    ("workers/training/ray_worker.py", "name"),
 }
 # what any program has, and what a test double gives to a process it plays
 SYSTEM = {"PATH", "HOME"}

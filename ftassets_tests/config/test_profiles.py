@@ -12,6 +12,7 @@ from ftassets.backends.registry.mlflow import MlflowServerRegistry
 from ftassets.backends.signer.environment import EnvironmentSigner
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 from ftassets.backends.trainer.kubernetes import KubernetesTrainer
+from ftassets.backends.trainer.subprocess import SubprocessTrainer
 from ftassets.backends.vector_store.qdrant import QdrantServerVectorStore, QdrantVectorStore
 from ftassets.config.home import Home
 from ftassets.config.profiles import PROFILES, TRAFFIC_URL, VARIABLES, backend, backends, has_servers
@@ -72,8 +73,9 @@ def test_kubernetes_is_production_with_a_trainer_in_a_pod(tmp_path: Path, produc
         backends(Home(tmp_path))
     monkeypatch.setenv("FTASSETS_TRAINER_POD", str(tmp_path / "pod.yaml"))
     made, before = backends(Home(tmp_path)), PROFILES["production"](Home(tmp_path))
-    assert type(made["trainer"]()) is KubernetesTrainer
-    assert {name for name in made if type(made[name]()) is not type(before[name]())} == {"trainer"}
+    assert isinstance(made["trainer"]().usual, KubernetesTrainer)
+    assert isinstance(before["trainer"]().usual, SubprocessTrainer)
+    assert not {name for name in made if type(made[name]()) is not type(before[name]())}
 
 
 def test_the_dataset_store_of_production_works(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:

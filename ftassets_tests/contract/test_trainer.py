@@ -1,4 +1,4 @@
-"""The contract of a trainer, on this machine and in a pod."""
+"""The contract of a trainer, on this machine, in a pod and on Ray."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ftassets.backends.trainer.kubernetes import KubernetesTrainer
+from ftassets.backends.trainer.ray import RayTrainer
 from ftassets.backends.trainer.subprocess import SubprocessTrainer
 from ftassets.testing.contracts.trainer import MakeTrainer, TrainerContract
 from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
@@ -21,6 +22,14 @@ class TestSubprocess(TrainerContract):
     @pytest.fixture
     def make(self) -> MakeTrainer:
         return lambda arguments: SubprocessTrainer(tuple(arguments))
+
+
+class TestRay(TrainerContract):
+    trains_for_real = False  # backends/trainer/test_ray.py does, on a cluster
+
+    @pytest.fixture
+    def make(self) -> MakeTrainer:
+        return lambda arguments: RayTrainer(tuple(arguments))
 
 
 class TestKubernetes(TrainerContract):

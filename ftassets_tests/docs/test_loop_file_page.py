@@ -67,5 +67,6 @@ def test_a_default_read_back_is_the_default(path: str, model: type[BaseModel]) -
         name.removeprefix(f"{path}."): yaml.safe_load(default.strip("`"))
         for name, default in DEFAULTS.items()
         if name.startswith(f"{path}.") and default not in ("none", "its defaults") and "[]" not in name
+        if "." not in name.removeprefix(f"{path}.")
     }
     assert model.model_validate(written) == model()

@@ -1,1 +1,1 @@
-"""Where adapters are trained: a process on this machine, or a pod."""
+"""Where adapters are trained: a process on this machine, a pod, or a Ray cluster."""

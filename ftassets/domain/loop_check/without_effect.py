@@ -35,6 +35,8 @@ def without_effect(loop: "LoopConfig") -> Iterator[LoopFinding]:
     for name in _given(loop.train, *sorted(unread(loop.train.method))):
         readers = [method for method, of in METHODS.items() if name in of.settings]
         yield _finding(("train", name), f"method {loop.train.method} does not read it", f"set method to {' or '.join(readers)}")
+    if loop.train.command and loop.train.ray:
+        yield _finding(("train", "ray"), "train.command trains, and it runs on this machine", "take command out")
     gated = {gate.metric for gate in single_gates(loop.gates)}
     for metric, field, given in (("llm_judge", ("llm_judge",), loop.llm_judge), ("cost", ("task", "costs"), loop.task.costs)):
         if given is not None and metric not in gated:

@@ -11,7 +11,7 @@ from ftassets.domain.spending.usage import Usage, UsageEntry, total
 from ftassets.domain.traffic.retention import DAY
 
 # nodes that do not begin without a budget
-SPENDS = frozenset({"synthetic_examples", "curated_dataset", "adapter", "aligned_adapter", "eval_report"})
+SPENDS = frozenset({"synthetic_examples", "curated_dataset", "recipe_proposal", "adapter", "aligned_adapter", "eval_report"})
 LOOK_BACK = 62 * DAY  # seconds in which what a node used tells what it will use
 
 

@@ -14,6 +14,7 @@ DECIDES_NOTHING = {
     "command_folder",
     "max_time",
     "max_left_out",
+    "ray",
 }  # a preset is there as what it set; where things lie changes nothing
 _ONLY_IF_SET = ("command", "class_weights")
 _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, in however many passes

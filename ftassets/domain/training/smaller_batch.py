@@ -6,8 +6,8 @@ from ftassets.config.loop import Train
 
 
 def smaller_batch(train: Train) -> Train | None:
-    """Half the rows in a forward pass and twice the passes for a step; None when a pass has an odd number of rows, such as one."""
-    if train.batch_size % 2:
+    """Half the rows in a forward pass and twice the passes for a step; None when half the rows of a worker are not a whole number."""
+    if train.batch_size % (2 * (train.ray.workers if train.ray else 1)):
         return None
     return train.model_copy(
         update={"batch_size": train.batch_size // 2, "gradient_accumulation_steps": 2 * train.gradient_accumulation_steps}

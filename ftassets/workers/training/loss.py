@@ -1,7 +1,9 @@
 """What a row teaches, as the model itself would compute it, for the taught positions only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from ftassets.workers.chat_template import Taught
 
 
 class TaughtLogits(NamedTuple):
@@ -67,3 +69,20 @@ def answer_log_probs(model: Any, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
 def plain(model: Any) -> Any:
     """The causal language model below a PEFT model, adapter and all; of a model without adapter, itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def row_losses(model: Any, rows: Sequence[Taught], bf16: bool) -> tuple[list[float], list[int]]:
+    """Loss in nats of the taught tokens of each row, and their number."""
+    import torch
+
+    found, counts = [], []
+    model.eval()
+    with torch.inference_mode(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
+        for row in rows:
+            ids = torch.tensor([row.ids], device=model.device)
+            labels = ids.clone()
+            labels[:, : row.start] = -100
+            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+            found.append(float(taught_loss(plain(model), inputs, 1)[0]))
+            counts.append(len(row.ids) - row.start)
+    return found, counts

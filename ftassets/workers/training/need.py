@@ -90,9 +90,20 @@ def empty_model(config: Any) -> Any:
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
-def fit(train: Train, base: Path, rows: Objective, validation: Objective, bf16: bool, cores: int, disk: Path, report: Report) -> Fit:
+def fit(
+    train: Train,
+    base: Path,
+    rows: Objective,
+    validation: Objective,
+    bf16: bool,
+    cores: int,
+    disk: Path,
+    report: Report,
+    machines: int = 1,
+) -> Fit:
     """The settings as this machine can train them: with smaller batches, and the same steps, where memory asks for it.
 
+    Of several `machines` with one process each, every one takes its part of a batch; the one with the least memory decides.
     Raises TrainingStopped if no batch is small enough, the disk of the folder `disk` has too little room for checkpoints and version, or
     the estimated time is more than `max_time`.
     """
@@ -100,6 +111,7 @@ def fit(train: Train, base: Path, rows: Objective, validation: Objective, bf16: 
     from transformers import AutoConfig
 
     gpu = torch.cuda.is_available()
+    asked, train = train, train.model_copy(update={"batch_size": train.batch_size // machines, "ray": None})
     shape = shape_of(empty_model(AutoConfig.from_pretrained(base, trust_remote_code=False)), train)
     longest = max(len(row.ids) for row in rows.texts)
     answer = max(len(row.ids) - row.start for row in rows.texts)
@@ -123,6 +135,9 @@ def fit(train: Train, base: Path, rows: Objective, validation: Objective, bf16: 
             f"training by {train.method} needs about {needed(train, 1) / 1e9:.1f} GB for rows of {amount(longest, 'token')}, and {where} "
             f"has {has / 1e9:.1f} GB: lower train.max_length or batch_size, use method qlora, or take a smaller base model"
         )
+    if machines > 1:
+        least = replicas.least(fitting.batch_size)
+        fitting = fitting_batch(train, lambda of: of.batch_size - least, 0) or fitting
     if fitting.batch_size != train.batch_size:
         report(
             f"batch_size {train.batch_size} would need {needed(train, 1) / 1e9:.1f} GB of {has / 1e9:.1f} GB: training with "
@@ -135,7 +150,7 @@ def fit(train: Train, base: Path, rows: Objective, validation: Objective, bf16: 
     tokens = round(train.epochs * sum(len(row.ids) for row in rows.texts))
     answers = round(train.epochs * sum(len(row.ids) - row.start for row in rows.texts))
     fast = speed(bf16)
-    seconds = training_seconds(shape, train.method, tokens, answers, longest, count * fast, checkpoints=gpu)
+    seconds = training_seconds(shape, train.method, tokens, answers, longest, machines * count * fast, checkpoints=gpu)
     for each in (rows, validation):
         seconds += reading_seconds(shape, *each.forward_only(train.epochs), longest, fast)
     report(f"estimated before the start: {bytes_needed / 1e9:.1f} GB of memory, {span(seconds)} for {amount(tokens, 'token')}")
@@ -144,7 +159,8 @@ def fit(train: Train, base: Path, rows: Objective, validation: Objective, bf16: 
             f"the training would take about {span(seconds)}, train.max_time is {span(train.max_time)}: raise it, lower "
             "train.epochs, or train on a faster machine"
         )
-    return Fit(fitting, count, bytes_needed, seconds)
+    together = fitting.model_copy(update={"batch_size": machines * fitting.batch_size, "ray": asked.ray})
+    return Fit(together, machines * count, bytes_needed, seconds)
 
 
 def memory() -> float:

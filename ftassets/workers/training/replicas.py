@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -54,6 +55,14 @@ def _end_with(pid: int) -> None:
         os._exit(KILLED)
     if code and not _left.wait(GRACE):
         os._exit(1)
+
+
+@dataclass(frozen=True)
+class Member:
+    """The place of a process among `count` of other machines that somebody else started and connected."""
+
+    rank: int
+    count: int
 
 
 class Share:
@@ -127,3 +136,19 @@ def total(value: float) -> float:
     number = torch.tensor([value], dtype=torch.float64)
     dist.all_reduce(number)
     return float(number)
+
+
+def gathered(value: Any) -> list[Any]:
+    """The values of all replicas, by rank; they are small."""
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def least(value: int) -> int:
+    """The smallest of a number over all replicas."""
+    return min(gathered(value))

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ from ftassets.workers.training.environment import environment
 from ftassets.workers.training.loss import plain
 from ftassets.workers.training.merging import agreement, compared, likely_tokens, merged_tokens
 from ftassets.workers.training.methods import METHODS
+from ftassets.workers.training.methods.base import Method
 from ftassets.workers.training.need import fit, libraries
-from ftassets.workers.training.objectives import objectives_of
+from ftassets.workers.training.objectives import Objective, objectives_of
 from ftassets.workers.training.points import tracking
-from ftassets.workers.training.steps import Steps, run_steps
+from ftassets.workers.training.replicas import Member
+from ftassets.workers.training.steps import Progress, Steps, run_steps
 
 
 def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable[[], bool] = lambda: False) -> TrainingResult:
@@ -46,10 +49,48 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     Raises TrainingStopped (loss guard, nothing to train, an adapter that does not fit), BaseModelMissing, and Terminated with a
     checkpoint written once `stop_asked` returns true.
     """
+    base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
+    result = train_on_base(job, base_digest, report, cores, stop_asked)
+    assert result is not None
+    return result
+
+
+@dataclass
+class Learnt:
+    """A model as its training left it, with what it was trained and validated on, and how."""
+
+    job: TrainingJob
+    method: Method
+    model: Any
+    tokenizer: Any
+    rows: Objective
+    validation: Objective
+    bf16: bool
+    trainable: int
+    lineage: str
+    progress: Progress
+    processes: int
+
+
+def learn(
+    job: TrainingJob,
+    base_digest: str,
+    report: Report,
+    cores: int = 1,
+    stop_asked: Callable[[], bool] = lambda: False,
+    member: Member | None = None,
+    keep: Callable[[Path], None] = lambda _: None,
+    measured: Callable[[float, float], None] = lambda share, loss: None,
+) -> Learnt | None:
+    """Train on a base that is below `job.versions`; of several machines None in all but the first. Nothing is published.
+
+    `member`: the place of this process among those of other machines, which are connected already; they share the batches. `keep` gets
+    each complete checkpoint, after the artefact store, and `measured` each validation loss with the share of the steps that are done.
+    Raises what `train` does.
+    """
     import torch
     from transformers import set_seed
 
-    base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
     if why := libraries_objection(libraries(), job.train.method):
         raise TrainingStopped(why)
     job, lineage, before = started(job, base_digest)
@@ -65,7 +106,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     if why := left_out_objection(TaughtRows(range(len(rows)), rows.left_out), job.train.max_left_out):
         raise TrainingStopped(why)
     bf16 = computes_bf16()
-    fitted = fit(job.train, method.base, rows, validation, bf16, cores, job.versions, report)
+    fitted = fit(job.train, method.base, rows, validation, bf16, cores, job.versions, report, member.count if member else 1)
     job = job.model_copy(update={"train": fitted.train})
     set_seed(job.train.seed)
     model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
@@ -74,7 +115,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
     report(f"training on {amount(len(rows), rows.unit)}, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
 
-    key = _key(job, base_digest)
+    key = training_key(job, base_digest)
     artifacts = profiles.artifacts(Home(job.home))
     resume = newest_anywhere(artifacts, job.loop, key, job.checkpoints)
     if resume:
@@ -82,15 +123,38 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     for each in (rows, validation):
         each.prepare(model, bf16, report)
 
-    def keep(checkpoint: Path) -> None:
+    def keep_twice(checkpoint: Path) -> None:
         try:
             store_checkpoint(artifacts, job.loop, checkpoint)
         except OSError as error:  # the training is worth more than its copy, and the next checkpoint is stored with all that this one has
             report(f"the checkpoint {checkpoint.name} is on this machine only, the artefact store did not take it: {in_one_line(error)}")
+        keep(checkpoint)
 
     track = tracking(job.points_file)
-    steps = Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked, track, keep)
-    progress = run_steps(steps, fitted.processes, resume)
+    steps = Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked, track, keep_twice, measured)
+    progress = run_steps(steps, fitted.processes, resume, member)
+    if member and member.rank:
+        return None
+    return Learnt(job, method, model, tokenizer, rows, validation, bf16, trainable, lineage, progress, fitted.processes)
+
+
+def train_on_base(
+    job: TrainingJob,
+    base_digest: str,
+    report: Report,
+    cores: int = 1,
+    stop_asked: Callable[[], bool] = lambda: False,
+    member: Member | None = None,
+    keep: Callable[[Path], None] = lambda _: None,
+) -> TrainingResult | None:
+    """`learn`, and merge, reload and publish what was learnt below `job.versions`."""
+    learnt = learn(job, base_digest, report, cores, stop_asked, member, keep)
+    return None if learnt is None else _published(learnt, base_digest, report)
+
+
+def _published(learnt: Learnt, base_digest: str, report: Report) -> TrainingResult:
+    job, method, model, bf16, progress = learnt.job, learnt.method, learnt.model, learnt.bf16, learnt.progress
+    rows, validation = learnt.rows, learnt.validation
     losses, seconds = progress.losses, progress.seconds
     validation_loss = kept_loss(progress.validation, job.train.early_stopping_patience)
     report(f"trained {amount(len(losses), 'step')} in {seconds:.0f} s, last loss {losses[-1]:.3f}; merging and reloading")
@@ -99,8 +163,8 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     shutil.rmtree(staging, ignore_errors=True)
     sample = compared(validation.texts or rows.texts)
     as_trained = likely_tokens(plain(model), sample, bf16)
-    method.save(model, tokenizer, staging)
-    del model
+    method.save(model, learnt.tokenizer, staging)
+    learnt.model = model = None  # its memory is needed by the merge
     method.merge(staging)
     agreed = agreement(as_trained, merged_tokens(staging / MERGED, sample))
     report(f"the merged copy in bf16 finds {agreed:.1%} of {amount(len(as_trained), 'token')} most likely that the trained model does")
@@ -109,10 +173,10 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         staging,
         method.kind,
         base_digest,
-        lineage,
+        learnt.lineage,
         rows=len(rows),
         left_out=rows.left_out,
-        trainable_parameters=trainable,
+        trainable_parameters=learnt.trainable,
         seconds=seconds,
         tokens_per_second=progress.tokens / seconds,
         losses=list(enumerate(losses, start=1)),
@@ -120,11 +184,11 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         validation_loss=validation_loss,
         resumed_at=progress.resumed_at,
         merged_agreement=agreed,
-        environment=environment(fitted.processes, "bf16" if bf16 else "fp32"),
+        environment=environment(learnt.processes, "bf16" if bf16 else "fp32"),
     )
 
 
-def _key(job: TrainingJob, base_digest: str) -> str:
+def training_key(job: TrainingJob, base_digest: str) -> str:
     """Names this training among all whose checkpoints may be found."""
     return key_of(
         {

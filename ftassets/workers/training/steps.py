@@ -2,10 +2,13 @@
 
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -55,20 +58,22 @@ class Steps:
     stop_asked: Callable[[], bool]
     track: Track
     keep: Callable[[Path], None] = lambda _: None  # has a complete checkpoint folder where another machine finds it
+    measured: Callable[[float, float], None] = lambda share, loss: None  # a validation loss, and the share of steps done
 
 
-def run_steps(steps: Steps, count: int, resume: Checkpoint | None) -> Progress:
+def run_steps(steps: Steps, count: int, resume: Checkpoint | None, member: replicas.Member | None = None) -> Progress:
     """Train the model in place on `count` replicas of this process, from `resume` on, and return in the original.
 
+    A `member` of processes on several machines trains its part, and all of them return.
     Raises TrainingStopped, and Terminated once `stop_asked` returns true and a checkpoint is written.
     """
-    rank = replicas.fork(count, steps.job.work)
+    rank = member.rank if member else replicas.fork(count, steps.job.work)
     progress = Progress(**resume.progress) if resume else Progress()
     if resume:
         progress.validation = [(step, loss) for step, loss in progress.validation]
         progress.resumed_at.append(resume.step)
     trainer, watch = make_trainer(steps, rank, count, progress)
-    with replicas.joined(rank, count, steps.job.work):
+    with nullcontext() if member else replicas.joined(rank, count, steps.job.work):
         if resume:
             watch.restore_best(resume.folder)
         trainer.train(resume_from_checkpoint=str(resume.folder) if resume else None)
@@ -129,7 +134,8 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
         def _track(self, state: Any, learning_rate: float) -> None:
             step, now = state.global_step, time.monotonic()
             tokens = count * int(state.num_input_tokens_seen - self.metered)  # the others' batches are as large
-            metering.count(tokens_trained=tokens)
+            if rank == 0:
+                metering.count(tokens_trained=tokens)
             values = {
                 LOSS: progress.losses[-1],
                 "learning_rate": learning_rate,
@@ -162,6 +168,8 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
                 progress.validation.append((step, loss))
                 track(step, {VALIDATION_LOSS: loss})
                 report(f"step {step}, validation loss {loss:.3f}")
+                if rank == 0:
+                    steps.measured(step / state.max_steps, loss)
                 if train.early_stopping_patience is not None:
                     if loss <= min(each for _, each in progress.validation):
                         self.best = {name: weight.detach().clone() for name, weight in _trained(model)}
@@ -213,10 +221,15 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
                 super(SFTTrainer, self)._save_checkpoint(model, trial)
                 (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and never read
                 watch.save_best(folder)
-            else:
-                self._save_rng_state(str(folder))
-            replicas.total(0.0)  # all have written
+                others = replicas.gathered({})
+            else:  # it may have another disk
+                with tempfile.TemporaryDirectory() as own:
+                    self._save_rng_state(own)
+                    others = replicas.gathered({p.relative_to(own).as_posix(): p.read_bytes() for p in Path(own).rglob("*") if p.is_file()})
             if rank == 0:
+                for name, state in chain.from_iterable(other.items() for other in others):
+                    (folder / name).parent.mkdir(exist_ok=True)
+                    (folder / name).write_bytes(state)
                 noted = {"losses": progress.losses, "validation": progress.validation, "resumed_at": progress.resumed_at}
                 complete(folder, steps.key, self.state.global_step, noted)
                 steps.keep(folder)

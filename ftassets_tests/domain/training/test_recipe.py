@@ -4,6 +4,11 @@ from ftassets.domain.training.recipe import recipe, same_steps
 TASK = Task(system_prompt="Answer as JSON.")
 
 
+def test_where_it_is_trained_is_no_part_of_a_recipe():
+    ray = Train(ray={"address": "ray://head:10001", "workers": 2})
+    assert recipe(Task(system_prompt=""), ray, None) == recipe(Task(system_prompt=""), Train(), None)
+
+
 def test_a_preset_is_known_by_what_it_set_and_checkpoints_change_nothing():
     written_out = Train(gradient_accumulation_steps=8, eval_steps=50)
     assert recipe(TASK, Train(preset="lora_steps"), "a" * 64) == recipe(TASK, written_out, "a" * 64)
