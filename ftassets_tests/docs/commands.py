@@ -86,6 +86,7 @@ NOT_RUN: dict[str, str] = {
     "ftassets demo": "takes a quarter of an hour",
     "ftassets gate-service": "runs until Ctrl-C: cli/commands/test_gate_service.py starts it",
     "ftassets adopt --adapter": "merges an adapter into a model: cli/commands/test_adopt.py does it",
+    "ftassets clients": "ends requests without a key, which other pages have: cli/test_clients.py runs it",
     "ftassets review pairs": "needs a loop with an LLM judge: cli/commands/test_review.py runs it",
     "ftassets reproduce": "trains a model: cli/commands/test_reproduce.py does it",
     "ftassets simulate": "takes minutes: cli/commands/test_simulate.py runs the example",
