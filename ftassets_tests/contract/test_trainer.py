@@ -2,16 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ftassets.backends.trainer.base import Trainer, TrainingTerminated
 from ftassets.backends.trainer.kubernetes import KubernetesTrainer
 from ftassets.backends.trainer.ray import RayTrainer
 from ftassets.backends.trainer.subprocess import SubprocessTrainer
-from ftassets.testing.contracts.trainer import MakeTrainer, TrainerContract
+from ftassets.domain.training.job import TrainingJob
+from ftassets.testing.contracts.trainer import MakeTrainer, TrainerContract, run
 from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
 from ftassets_tests import ROOT
 
@@ -30,6 +32,10 @@ class TestRay(TrainerContract):
     @pytest.fixture
     def make(self) -> MakeTrainer:
         return lambda arguments: RayTrainer(tuple(arguments))
+
+    def test_a_crash_of_the_client_is_tried_again(self, script: Callable[[str], Trainer], job: TrainingJob) -> None:
+        with pytest.raises(TrainingTerminated, match="Ray's client crashed"):
+            run(script("os.kill(os.getpid(), 11)\n"), job)
 
 
 class TestKubernetes(TrainerContract):
