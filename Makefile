@@ -1,4 +1,4 @@
-# make demo | test | check | ui | docs | install. Needs Python 3.11 or newer with venv; the rest is installed here.
+# make demo | test | test-ray | check | ui | docs | install. Needs Python 3.11 or newer with venv; the rest is installed here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ export TOKENIZERS_PARALLELISM = false
 # dozens of processes start in a demo or a test run: each would compile the package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test check ui docs clean
+.PHONY: install demo test test-ray check ui docs clean
 
 install: $(VENV)/.installed
 
@@ -28,6 +28,9 @@ test: install
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { echo "the tests of the shared traffic log need Debian's postgresql, installing it"; apt-get update -qq && apt-get install -qq -y postgresql >/dev/null; } || echo "no PostgreSQL: apt-get install postgresql (those tests are skipped without it)"
 	@command -v prometheus-alertmanager >/dev/null && command -v promtool >/dev/null || { echo "the test of alerts and dashboard needs Debian's prometheus and prometheus-alertmanager, installing them"; apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus prometheus-alertmanager >/dev/null; } || echo "no Prometheus: apt-get install prometheus prometheus-alertmanager (that test is skipped without them)"
 	$(BIN)/python -m pytest -n 4 --no-loadscope-reorder $(ARGS)
+
+test-ray: install
+	$(BIN)/python -m pytest -m ray $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -210,7 +210,7 @@ def _sampled(loop: LoopConfig, report: EvalReport) -> dict[str, dg.MetadataValue
                 share = f"{sum(units) / len(units):.3f} ({low:.3f} to {high:.3f})"
                 lines.append((name, role, len(rows), _share(rows, [score.exact for score in rows]), share))
     named = sum(gate.metric == SAMPLED for gate in single_gates(loop.gates))
-    text = f"{found.samples} answers a row at temperature {found.temperature:g}, seeds 0 to {found.samples - 1}. "
+    text = f"{amount(found.samples, 'answer')} a row at temperature {found.temperature:g}, seeds 0 to {found.samples - 1}. "
     text += f"Gates compare greedy answers, but for {amount(named, 'gate')} on {SAMPLED}"
     return {"sampled": text, "sampled_answers": table(["slice", "model", "rows", "greedy", "sampled"], lines)}
 

@@ -33,7 +33,7 @@ from ftassets_tests import ROOT
 
 pytest.importorskip("ray", reason="needs the extra ray: pip install 'ftassets[ray]'")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
 
 SETTINGS: dict[str, Any] = {"epochs": 20, "batch_size": 4, "lora_dropout": 0.3, "save_steps": 4, "learning_rate": 1e-3}
 LOCAL = (
