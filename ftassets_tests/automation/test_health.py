@@ -135,7 +135,7 @@ def test_reports_that_are_missing_wrong_or_without_data(bench: Bench, clock: Clo
     for name in names:
         report(bench, name, "NOT ENOUGH DATA", clock.now)
     assert keys(bench) == [], "not for long enough"
-    for days, blind in ((11, ["behaviour_report", "live_golden_report"]), (15, names[:3]), (22, names)):
+    for days, blind in ((11, ["behaviour_report", "live_golden_report"]), (15, names[:3]), (36, names)):
         clock.now = began + days * every
         for name in names:
             report(bench, name, "NOT ENOUGH DATA", clock.now)

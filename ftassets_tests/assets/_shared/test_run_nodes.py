@@ -93,6 +93,6 @@ def test_a_second_run_on_the_same_nodes_is_refused_while_the_first_is_at_work(in
 
 
 def test_every_node_of_a_group_is_a_node_of_the_loop() -> None:
-    assets, _ = build(loop_of(name="mine", traffic={"max_gb": 1}))
+    assets, _ = build(loop_of(name="mine", traffic={"max_gb": 1}, align={"method": "dpo"}))
     names = {key.path[-1] for each in assets if isinstance(each, dg.AssetsDefinition) for key in each.keys}
     assert {name for group in ALONE for name in group} <= names
