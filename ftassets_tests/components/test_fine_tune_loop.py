@@ -104,7 +104,7 @@ def test_two_loops_live_in_one_project() -> None:
 @pytest.mark.parametrize(
     ("place", "field", "known"),
     [
-        ((), "base_modle", "automation, base_model, budget"),
+        ((), "base_modle", "align, automation, base_model, budget"),
         (("retrain_on", "drift"), "treshold", "consecutive, every"),
         (("train",), "epoch", "batch_size, class_weights, command, command_folder, early_stopping_patience, epochs"),
         (("gates", 0), "marign", "any_of, at_least, at_most, better_than, clip, confidence"),
