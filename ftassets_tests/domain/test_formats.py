@@ -52,7 +52,7 @@ def test_a_newer_release_is_named_and_what_to_do() -> None:
 
 @pytest.mark.parametrize("number", [0, -1, True, 1.0, "2", None, [1]])
 def test_a_number_that_is_not_one_is_refused(number: Any) -> None:
-    with pytest.raises(InvalidInput, match="must be a whole number from 1 to 2") as raised:
+    with pytest.raises(InvalidInput, match="must be a whole number from 1 to 3") as raised:
         checked("manifest", number)
     assert not isinstance(raised.value, NewerFormat)
 
