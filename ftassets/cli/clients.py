@@ -43,7 +43,7 @@ def list_clients(as_json: AsJson = False) -> None:
 
     now = time.time()
     keys = read_clients(backend("control")).keys
-    found = [key for key in keys if key.ends_at is None or now < key.ends_at]
+    found = [key for key in keys if key.valid(now)]
     if as_json:
         show_json([key.model_dump(exclude={"sha256"}) for key in found])
     elif not found:

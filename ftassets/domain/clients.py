@@ -30,6 +30,10 @@ class ClientKey(BaseModel):
     made_at: float
     ends_at: float | None = None
 
+    def valid(self, now: float) -> bool:
+        """Whether it still counts."""
+        return self.ends_at is None or now < self.ends_at
+
     def may_ask(self, loop: str) -> bool:
         """Whether the client may ask this loop."""
         return self.loops is None or loop in self.loops
@@ -44,9 +48,9 @@ class ClientKeys(Stored):
     keys: tuple[ClientKey, ...] = ()
 
     def of(self, key: str, now: float) -> ClientKey | None:
-        """What is known of a key, None if it is none of these or has ended."""
+        """What is known of a key; None for an unknown one, and for one that has ended."""
         hashed = hash_of(key)
-        return next((each for each in self.keys if each.sha256 == hashed and (each.ends_at is None or now < each.ends_at)), None)
+        return next((each for each in self.keys if each.sha256 == hashed and each.valid(now)), None)
 
     def added(self, new: ClientKey, now: float) -> "ClientKeys":
         """With the first key of a client. Raises InvalidInput for a name that is taken or cannot be one."""
@@ -72,7 +76,7 @@ class ClientKeys(Stored):
         return self.model_copy(update={"keys": self._ended(name, now)})
 
     def _valid(self, name: str, now: float) -> Sequence[ClientKey]:
-        return [each for each in self.keys if each.name == name and (each.ends_at is None or now < each.ends_at)]
+        return [each for each in self.keys if each.name == name and each.valid(now)]
 
     def _ended(self, name: str, at: float) -> tuple[ClientKey, ...]:
         return tuple(each.model_copy(update={"ends_at": min(at, each.ends_at or at)}) if each.name == name else each for each in self.keys)
