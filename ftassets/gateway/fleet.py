@@ -32,6 +32,7 @@ class Fleet:
     def __init__(self, host: ModelHost, artifacts: Artifacts, session: aiohttp.ClientSession) -> None:
         self.ready: dict[str, str] = {}
         self.failures: dict[str, str] = {}
+        self._failed_before: dict[str, str] = {}  # why the start before the one under way came to nothing
         self._host = host
         self._artifacts = artifacts
         self._session = session
@@ -58,6 +59,11 @@ class Fleet:
     def wake(self) -> None:
         """Run the next tick now: the wanted versions have changed."""
         self._wake.set()
+
+    def why_down(self, digest: str) -> str:
+        """Why a version has no server that answers: its failure, also while it is started once more."""
+        before = self._failed_before.get(digest)
+        return self.failures.get(digest) or (f"its server is starting again after: {before}" if before else "its server is starting")
 
     @asynccontextmanager
     async def up(self, digest: str) -> AsyncIterator[str]:
@@ -144,7 +150,8 @@ class Fleet:
             await self._host.start(digest, await asyncio.to_thread(version_folder, self._artifacts, digest))
         except (HostError, VersionDamaged, OSError) as error:  # the other versions' servers must not suffer
             return self._give_up(digest, str(error))
-        self.failures.pop(digest, None)
+        if why := self.failures.pop(digest, None):
+            self._failed_before[digest] = why
 
     def _give_up(self, digest: str, why: str) -> None:
         log.error("version %s: %s", digest[:12], why)
@@ -180,6 +187,7 @@ class Fleet:
             self.failures[digest] = f"its server did not answer the first request ({error or type(error).__name__})"
         else:
             self.failures.pop(digest, None)
+            self._failed_before.pop(digest, None)
             self.ready[digest] = url
             log.info("the server of %s answers at %s", digest[:12], url)
 

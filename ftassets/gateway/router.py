@@ -174,7 +174,7 @@ class Router:
         """Why a version does not answer, for people who run the gateway."""
         if why := self._blocked.get((loop, digest)):
             return f"{why} (checked when the gateway starts)"
-        return self.fleet.failures.get(digest, "its server is starting")
+        return self.fleet.why_down(digest)
 
     # changing
 

@@ -134,6 +134,36 @@ def test_a_candidate_whose_server_does_not_come_back_is_rolled_back(serving_a: R
     assert {serving_a.ask(user=f"u{n}").headers["x-ftassets-version"] for n in range(10)} == {production}
 
 
+def test_why_a_server_failed_is_said_while_it_is_started_once_more(
+    serving_a: Running, engines: SlowToWarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftassets.gateway.fleet.TRY_AGAIN", 0.5)
+    candidate = released(serving_a.home, "b")
+    serving_a.start(candidate, 50, lease=1e6)
+
+    def fails(folder: Path) -> ASGIApp:
+        raise OSError("no memory")
+
+    def said() -> str:
+        return str(serving_a.serving.health()["versions"][candidate].get("why"))
+
+    make_app, serving_a.host.make_app = serving_a.host.make_app, fails
+    serving_a.host.kill(candidate)
+    until = time.monotonic() + 10
+    while said() != "no memory":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    engines.hanging.add(candidate)
+    serving_a.host.make_app = make_app
+    while said() != "its server is starting again after: no memory":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    engines.hanging.clear()
+    while not serving_a.serving.health()["versions"][candidate]["ready"]:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def test_what_nobody_foresaw_with_one_version_stops_no_other(serving_a: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = released(serving_a.home, "b")
 
