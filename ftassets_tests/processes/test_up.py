@@ -212,7 +212,8 @@ def test_production_answers_for_a_canary_whose_engine_is_killed_and_while_its_lo
     wait_until(lambda: [each.action for each in serving.newest("support", 1)] == ["rollback"], 90)
     [last] = serving.newest("support", 1)
     assert (last.action, last.by, serving.state("support").rejected) == ("rollback", "gateway", (candidate,))
-    assert re.match("the candidate's model server has not answered for 45 s while production's does: .*(was changed|starting again after: its server ended)", last.reason)
+    said = "the candidate's model server has not answered for 45 s while production's does: "
+    assert re.match(said + ".*(was changed|starting again after: its server ended)", last.reason)
     assert ask(user).headers["x-ftassets-version"] == production
 
     assert down(home)
