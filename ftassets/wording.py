@@ -1,4 +1,6 @@
-"""Numbers and durations in sentences."""
+"""Numbers, durations and times in sentences."""
+
+from datetime import UTC, datetime
 
 
 def amount(number: int, one: str, many: str | None = None) -> str:
@@ -12,3 +14,11 @@ def span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def utc(at: float) -> str:
+    """A time in epoch seconds as people read it; any number, for a file may be signed with one."""
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%F %T UTC")
+    except (OverflowError, ValueError):
+        return f"{at} seconds after 1970"

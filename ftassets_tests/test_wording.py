@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ftassets.wording import amount
+from ftassets.wording import amount, utc
 from ftassets_tests import ROOT
 
 NOUNS = (
@@ -42,6 +42,11 @@ STAND = {
 )
 def test_a_noun_follows_its_number(number, words, said):
     assert amount(number, *words) == said
+
+
+def test_any_time_is_shown_also_after_the_last_year_of_the_calendar():
+    assert utc(1e15) == "1000000000000000.0 seconds after 1970"
+    assert utc(0) == "1970-01-01 00:00:00 UTC"
 
 
 def test_no_sentence_says_1_rows():

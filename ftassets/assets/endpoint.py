@@ -9,13 +9,16 @@ from pydantic import Field
 
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.rollout_looks import read_looks
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.look import RolloutLook
 from ftassets.domain.rollout.transition import Transition
-from ftassets.reporting.plots import rollout_steps
+from ftassets.reporting.plots import rollout_plot
 from ftassets.reporting.tables import table
 
 
@@ -36,6 +39,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         config: EndpointAction,
         serving: dg.ResourceParam[Serving],
         registry: dg.ResourceParam[Registry],
+        control: dg.ResourceParam[Control],
     ) -> dg.MaterializeResult:
         by = f"run:{context.run_id}"
         state = serving.state(loop.name)
@@ -55,7 +59,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise dg.Failure(f"{config.action} refused: {error}", allow_retries=False) from error
         journal = serving.journal()
         sync_registry(loop, registry, state, journal)
-        return dg.MaterializeResult(**event(loop, state, journal, config.reason))
+        return dg.MaterializeResult(**event(loop, state, journal, config.reason, control))
 
     return endpoint
 
@@ -120,8 +124,8 @@ def _deprecated(digest: str, state: EndpointState, told: Sequence[dict[str, str]
     return "replaced" if served else before
 
 
-def event(loop: LoopConfig, state: EndpointState, journal: list[Transition], reason: str) -> dict:
-    """Data version and metadata of an endpoint materialization, from the state and the journal."""
+def event(loop: LoopConfig, state: EndpointState, journal: list[Transition], reason: str, control: Control) -> dict:
+    """Data version and metadata of an endpoint materialization, from the state, the journal, and what the rollout sensor saw."""
     transitions = [transition for transition in journal if transition.loop == loop.name and transition.moves_traffic]
     metadata: dict[str, dg.MetadataValue | str | int] = {
         "phase": state.phase,
@@ -135,8 +139,10 @@ def event(loop: LoopConfig, state: EndpointState, journal: list[Transition], rea
             [(s.number, s.action, s.by, _weights(s.state), s.reason) for s in transitions[-20:]],
         ),
     }
-    if steps := newest_rollout(transitions):
-        metadata["rollout"] = dg.MetadataValue.md(rollout_steps(steps))
+    if newest := newest_rollout(transitions):
+        digest, weights = newest
+        looks = [look for look in read_looks(control, loop.name, digest) if look.at >= weights[0][0]]
+        metadata["rollout"] = dg.MetadataValue.md(rollout_plot(weights, _guardrails(looks)))
     return {"data_version": dg.DataVersion(str(transitions[-1].number if transitions else 0)), "metadata": metadata}
 
 
@@ -144,11 +150,21 @@ def _weights(state: EndpointState) -> str:
     return ", ".join(f"{version[:12]} {weight} %" for version, weight in state.weights.items())
 
 
-def newest_rollout(transitions: list[Transition]) -> list[tuple[float, int]]:
-    """(time, share) of the version that was started last, from its start on."""
+def newest_rollout(transitions: list[Transition]) -> tuple[str, list[tuple[float, int]]] | None:
+    """The version that was started last, and (time, share) from its start on."""
     starts = [index for index, transition in enumerate(transitions) if transition.action == "start"]
     if not starts:
-        return []
+        return None
     begun = transitions[starts[-1] :]
-    digest = begun[0].state.candidate or begun[0].state.production
-    return [(transition.at, transition.state.weights.get(digest or "", 0)) for transition in begun]
+    digest = begun[0].state.candidate or begun[0].state.production or ""
+    return digest, [(transition.at, transition.state.weights.get(digest, 0)) for transition in begun]
+
+
+def _guardrails(looks: Sequence[RolloutLook]) -> dict[str, list[tuple[float, float | None, float | None, float, float]]]:
+    """By guardrail, as `rollout_plot` takes it."""
+    found: dict[str, list[tuple[float, float | None, float | None, float, float]]] = {}
+    for look in looks:
+        for each in look.guardrails:
+            point = (look.at, each.estimate, each.bound, each.allowed, each.e_value / each.limit)
+            found.setdefault(each.metric, []).append(point)
+    return found

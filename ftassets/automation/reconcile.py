@@ -1,7 +1,8 @@
-"""Records what Dagster did not start: runs whose worker died, and traffic moved from the command line or by an expired lease."""
+"""Records what Dagster did not start: runs whose worker died, traffic moved from the command line or by a lease, and rollbacks."""
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,16 +12,22 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.assets._shared.run_nodes import BEYOND_THE_QUEUE, about
 from ftassets.assets.endpoint import event, sync_registry
 from ftassets.automation import ownership
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.incidents import note_uri, noted, write_note
+from ftassets.backends.control.rollout_looks import read_looks
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving, ServingError
+from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.rollout.incident import Incident, recent_incidents
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.run_worker import Finding, Word
 from ftassets.errors import FtassetsError
+from ftassets.reporting.incident import incident_note, moved_in_short
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that ends dead runs, so that the next attempt may start, and reports transitions no run recorded.
+    """A sensor that ends dead runs, so that the next attempt may start, reports transitions no run recorded, and notes rollbacks.
 
     It runs whatever the loop's automation is set to: it only tells Dagster the truth.
     """
@@ -30,11 +37,15 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         name=f"{loop.name}__reconcile",
         minimum_interval_seconds=int(loop.sensor_interval),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ends runs whose worker is gone and reports transitions of traffic that no run made.",
+        description="Ends runs whose worker is gone, reports transitions of traffic that no run made, and writes a note of each rollback.",
     )
     @with_signature
     def reconcile(
-        context: dg.SensorEvaluationContext, serving: dg.ResourceParam[Serving], registry: dg.ResourceParam[Registry]
+        context: dg.SensorEvaluationContext,
+        serving: dg.ResourceParam[Serving],
+        registry: dg.ResourceParam[Registry],
+        control: dg.ResourceParam[Control],
+        traffic_log: dg.ResourceParam[TrafficLog],
     ) -> dg.SensorResult:
         ended = watch.end_dead_runs(context.instance)
         for run_id in ended:
@@ -44,6 +55,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
                 context.log.warning(f"run {run_id} is still shown as running in the registry: {error}")
         seen = int(json.loads(context.cursor or "0"))
         try:
+            note_rollbacks(context.instance, loop.name, serving, control, traffic_log)
             since = serving.journal(seen)
             state = serving.state(loop.name)
             mine = [transition for transition in since if transition.loop == loop.name]
@@ -55,7 +67,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         if not new:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}nothing to report"), cursor=cursor)
         sync_registry(loop, registry, state, journal)
-        newest = event(loop, state, journal, f"{new[-1].action} by {new[-1].by}: {new[-1].reason}")
+        newest = event(loop, state, journal, f"{new[-1].action} by {new[-1].by}: {new[-1].reason}", control)
         report = dg.AssetMaterialization(
             node(loop.name, "endpoint"),
             metadata=newest["metadata"],
@@ -64,6 +76,36 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         return dg.SensorResult(asset_events=[report], cursor=cursor)
 
     return reconcile
+
+
+def note_rollbacks(
+    instance: dg.DagsterInstance, loop: str, serving: Serving, control: Control, traffic_log: TrafficLog, now: float | None = None
+) -> None:
+    """Write the note of each rollback once the traffic since then tells something, and report it. Raises ServingError, OSError."""
+    now = time.time() if now is None else now
+    for found in recent_incidents(serving.recent(loop), now, noted(control, loop)):
+        looks = [look for look in read_looks(control, loop, found.version) if look.at <= found.transition.at]
+        versions = [found.version, *found.transition.state.weights]
+        answers = dict.fromkeys(versions, 0)
+        for outcome in traffic_log.outcomes(loop, versions, found.transition.at):
+            answers[outcome.version] += outcome.count
+        incident = replace(found, look=looks[-1] if looks else None, answers=answers)
+        if incident.due(now):
+            note = incident_note(loop, incident)
+            # reported first: a process that is killed in between reports it twice rather than never
+            instance.report_runless_asset_event(_observation(loop, incident, note, note_uri(control, loop, incident.transition.number)))
+            write_note(control, loop, incident.transition.number, note)
+
+
+def _observation(loop: str, incident: Incident, note: str, file: str) -> dg.AssetObservation:
+    metadata: dict[str, dg.MetadataValue | str] = {
+        "incident": dg.MetadataValue.md(note),
+        "version": incident.version[:12],
+        "by": incident.transition.by,
+        "traffic moved": moved_in_short(incident),
+        "file": dg.MetadataValue.path(file),
+    }
+    return dg.AssetObservation(node(loop, "endpoint"), description=incident.transition.reason, metadata=metadata)
 
 
 def recorded_by_run(transition: Transition) -> bool:

@@ -1,5 +1,6 @@
 """Moves a release to all traffic, or back: one step per sensor tick."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 
@@ -13,6 +14,7 @@ from ftassets.automation.jobs import endpoint_job_name
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases
+from ftassets.backends.control.rollout_looks import record_look
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -20,9 +22,12 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.rollout.canary import COLLAPSE, COLLAPSE_USERS, CanaryAnswers, CanaryEvidence, Counts, Latest, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.guardrails import BEFORE, LAPSES, MOST_BEFORE, WINDOW, compared, failures_of, usual_lapses
+from ftassets.domain.rollout.look import rollout_look
 from ftassets.domain.rollout.next_release import Obstacle, in_the_way
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.traffic.lapses import Lapse
+
+log = logging.getLogger(__name__)
 
 
 def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.SensorDefinition:
@@ -53,7 +58,7 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             paused = pause_reason(control, loop.name)
             attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}"
             if state.candidate:
-                return _tick(loop, state, traffic_log, serving, paused, attempt, now)
+                return _tick(loop, state, control, traffic_log, serving, paused, attempt, now)
         except ServingError as error:
             return dg.SkipReason(str(error))
         released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
@@ -83,15 +88,22 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
 def _tick(
     loop: LoopConfig,
     state: EndpointState,
+    control: Control,
     traffic_log: TrafficLog,
     serving: Serving,
     paused: str | None,
     attempt: str,
     now: float,
 ) -> dg.SensorResult | dg.SkipReason:
-    decision = decide(state, canary_evidence(traffic_log, loop, state, serving.recent(loop.name)), loop.rollout, now)
+    seen = canary_evidence(traffic_log, loop, state, serving.recent(loop.name))
+    decision = decide(state, seen, loop.rollout, now)
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
+    try:
+        record_look(control, loop.name, rollout_look(state, seen, loop.rollout, now, decision))
+    except (OSError, ValueError) as error:  # of a full disk, for example: traffic is watched all the same
+        log.warning("what the tick saw of %s could not be kept: %s", str(state.candidate)[:12], error)
+    if decision.move is Move.ROLLBACK:
         return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")
     serving.renew(loop.name, loop.rollout.lease)
     if paused:

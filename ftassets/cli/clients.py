@@ -7,6 +7,7 @@ import typer
 
 from ftassets.cli.common import AsJson, backend, known_loop_names, needs_loops, show_json, show_table
 from ftassets.errors import InvalidInput
+from ftassets.wording import utc
 
 app = typer.Typer()
 clients = typer.Typer(no_args_is_help=True, help="The clients that may ask the gateway, and their API keys. Without any, everybody may.")
@@ -96,4 +97,4 @@ def _shown(value: Any) -> str:
 
 
 def _day(at: float | None) -> str:
-    return "never" if at is None else time.strftime("%F %T UTC", time.gmtime(at))
+    return "never" if at is None else utc(at)

@@ -3,7 +3,6 @@
 import json
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
-from ftassets.wording import amount
+from ftassets.wording import amount, utc
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="The keys that sign releases and those that are trusted.")
@@ -68,7 +67,7 @@ def override(
     if as_json:
         show_json(said.model_dump(mode="json"))
         return
-    typer.echo(f"{loop} {said.version[:12]} until {_day(said.expires_at)}: {said.sentence}")
+    typer.echo(f"{loop} {said.version[:12]} until {utc(said.expires_at)}: {said.sentence}")
     for each, verdict in said.gates.items():
         typer.echo(f"  {each}: {verdict}")
     typer.echo(f"materialize {loop}/release to sign the release with it")
@@ -151,7 +150,7 @@ def _show(found: dict[str, Any]) -> None:
     rows = []
     for name, value in found["attested"].items():
         if name in ("issued_at", "expires_at"):
-            value = _day(value)
+            value = utc(value)
         elif name == "files":
             value = "\n".join(f"{digest[:12]}  {file}" for file, digest in value.items())
         rows.append((name, value if isinstance(value, str) else json.dumps(value)))
@@ -160,10 +159,3 @@ def _show(found: dict[str, Any]) -> None:
     for objection in found["objections"]:
         typer.secho(objection, fg=typer.colors.RED)
     typer.echo("holds" if found["holds"] else "does not hold")
-
-
-def _day(at: float) -> str:
-    try:
-        return datetime.fromtimestamp(at, UTC).strftime("%F %T UTC")
-    except (OverflowError, ValueError):  # a file may be signed with any number
-        return f"{at} seconds after 1970"

@@ -154,16 +154,52 @@ def gate_marks(gates: Sequence[tuple[str, str, float, float, float]]) -> str:
     return _png("estimate (dot), its one-sided bound (end of the line) and threshold (dashed) of each gate", figure)
 
 
-def rollout_steps(transitions: Sequence[tuple[float, int]]) -> str:
-    """The newest version's weight (percent of traffic) over time: (epoch seconds, weight)."""
+def rollout_plot(
+    weights: Sequence[tuple[float, int]], guardrails: Mapping[str, Sequence[tuple[float, float | None, float | None, float, float]]]
+) -> str:
+    """A candidate's weight (epoch seconds, percent of traffic), and below it how each guardrail stood over the same time.
 
-    def draw(axes: Any) -> None:
-        start = transitions[0][0]
-        axes.step(
-            [(at - start) for at, _ in transitions], [step for _, step in transitions], where="post", color=CALM, marker="o", markersize=4
-        )
-        axes.set_ylim(-5, 105)
-        axes.set_xlabel("seconds since the start of the rollout", fontsize=8)
-        axes.set_ylabel("candidate, % of traffic", fontsize=8)
+    A guardrail's points are (epoch seconds, estimate, bound, what the bound must be below, e-value in parts of its limit); the first
+    three differences of shares, candidate less production, None where they are not known. The ends of points past the last weight count.
+    """
+    from matplotlib.figure import Figure
 
-    return _image("weight of the candidate over time", draw)
+    start = weights[0][0]
+    end = max([weights[-1][0], *(point[0] for points in guardrails.values() for point in points)])
+    size, unit = next((size, unit) for size, unit in ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+                      if end - start >= 3 * size or size == 1.0)  # fmt: skip
+
+    def since(at: float) -> float:
+        return (at - start) / size
+
+    figure = Figure(figsize=(8.0, 2.2 + 1.1 * len(guardrails)), layout="constrained")
+    heights = [2.0, *([1.0] * len(guardrails))]
+    top, *rest = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    steps = [*weights, (end, weights[-1][1])]
+    top.step([since(at) for at, _ in steps], [weight for _, weight in steps], where="post", color=CALM, marker="o", markersize=4)
+    top.set_ylim(-5, 105)
+    top.set_ylabel("candidate, %\nof traffic", fontsize=8)
+    for axes, (name, points) in zip(rest, guardrails.items(), strict=True):
+        _guardrail(axes, name, [(since(at), *figures) for at, *figures in points])
+    for axes in (top, *rest):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=7, colors=INK)
+    (rest or [top])[-1].set_xlabel(f"{unit} since the start of the rollout", fontsize=8)
+    return _png("weight of the candidate over time, and how each guardrail stood", figure)
+
+
+def _guardrail(axes: Any, name: str, points: Sequence[tuple[Any, ...]]) -> None:
+    known = [(at, 100 * estimate, 100 * bound) for at, estimate, bound, _, _ in points if estimate is not None and bound is not None]
+    worse = max((part for *_, part in points), default=0.0)
+    said = f"{name}: evidence that it is worse at most {100 * worse:.3g} % of the limit"
+    if known:
+        at, estimates, bounds = zip(*known, strict=True)
+        axes.fill_between(at, estimates, bounds, color=PALE, alpha=0.6, linewidth=0)
+        axes.plot(at, estimates, color=ALERT if worse >= 1 else CALM, linewidth=1.2)
+        axes.plot(at, bounds, color=INK, linewidth=0.8)
+        axes.axhline(100 * points[-1][3], color=INK, linestyle="--", linewidth=0.8)
+    else:
+        said += "; too few users to compare"
+        axes.set_yticks([])
+    axes.set_title(said, fontsize=8, loc="left", pad=2, color=ALERT if worse >= 1 else INK)
+    axes.set_ylabel("points", fontsize=7)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from ftassets.automation import ownership, reconcile, runs
 from ftassets.automation.jobs import retrain_job_name
 from ftassets.automation.ownership import DIED
 from ftassets.config.home import Home
+from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.run_worker import SILENCE, Finding, Word
 from ftassets_tests.automation.conftest import NAME, Bench, C, FakeRegistry, P, S
@@ -198,3 +200,27 @@ def test_a_silent_endpoint_does_not_keep_dead_runs_alive_nor_lose_shifts(bench: 
     ended = bench.instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status is S.FAILURE
+
+
+def test_a_rollback_gets_a_note_and_an_observation_once_the_traffic_since_tells_something(bench: Bench) -> None:
+    bench.serving.now = EndpointState(production=P)
+    start = time.time() - 100
+    bench.serving.transition(bench.serving.now.start(C, 20, 600, start), "start", "run:1", "passed", at=start)
+    bench.traffic.answer(C)
+    bench.serving.transition(bench.serving.now.rollback(start + 90), "rollback", "anna", "wrong rooms", at=start + 90)
+    note = Path(control(bench.home).uri(f"incidents/{NAME}/2.md"))
+    cursor = bench.reconcile().cursor
+    assert not note.exists(), "too early to say whether traffic moved"
+    bench.serving.transitions[-1] = replace(bench.serving.transitions[-1], at=start + 60)
+    bench.traffic.answer(P)
+    bench.reconcile(cursor)
+    assert "**no**: 1 of 2 requests since then were answered by it." in note.read_text(), "the log has an answer of it after the rollback"
+    assert "| rollback | anna |" in note.read_text()
+    [record] = bench.instance.fetch_observations(node(NAME, "endpoint"), limit=5).records
+    observation = record.asset_observation
+    assert observation is not None
+    assert {name: observation.metadata[name].value for name in ("version", "by", "traffic moved", "file")} == {
+        "version": C[:12], "by": "anna", "traffic moved": "NO", "file": str(note)
+    }  # fmt: skip
+    bench.reconcile(cursor)
+    assert len(bench.instance.fetch_observations(node(NAME, "endpoint"), limit=5).records) == 1

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from ftassets.automation import rollout
 from ftassets.automation.jobs import endpoint_job_name
 from ftassets.automation.ownership import DIED
+from ftassets.backends.control.rollout_looks import read_looks
 from ftassets.backends.traffic_log.base import Feedback
+from ftassets.config.profiles import control
 from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.domain.rollout.canary import CanaryAnswers, Latest, decide, one_by_one
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.look import decided_again
 from ftassets.domain.rollout.transition import Transition
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, P, S, Traffic, config_of, loop_of, requested, skipped
 
@@ -115,6 +118,33 @@ def test_rolls_back_within_the_tick(bench: Bench, answer: str, status: int) -> N
     assert not bench.serving.renewed
     bench.materialize("release", C)
     assert "was rolled back" in skipped(bench.rollout())
+
+
+def test_each_move_leaves_what_it_rests_on(bench: Bench) -> None:
+    bench.canary(age=10)
+    bench.traffic.answer(C, 0.2, user="anna")
+    bench.rollout()
+    for number in range(12):
+        bench.traffic.answer(C, 0.2, "", 500, user=f"user {number}")
+        bench.traffic.answer(P, 0.8, user=f"other {number}")
+    bench.rollout()
+    hold, back = read_looks(control(bench.home), NAME, C)
+    assert (hold.move, hold.basis, back.move, back.weight, back.candidate, back.production) == ("HOLD", None, "ROLLBACK", 20, C, P)
+    assert decided_again(back).reason == back.reason == bench.serving.transitions[-1].reason
+    assert "user 1" not in str(back.document())
+
+
+def test_a_look_that_cannot_be_kept_stops_no_rollback(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ftassets.automation.rollout.record_look", full)
+    bench.canary(age=10)
+    for _ in range(12):
+        bench.traffic.answer(C, 0.2, "", 500)
+        bench.traffic.answer(P, 0.8)
+    assert config_of(requested(bench.rollout()))["action"] == "report"
+    assert bench.serving.transitions[-1].action == "rollback"
 
 
 def test_a_client_s_mistake_is_no_failure_of_the_model(bench: Bench) -> None:

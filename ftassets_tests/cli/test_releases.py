@@ -17,7 +17,6 @@ from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.doctor import _keys
 from ftassets.cli.commands.status import describe, warnings
 from ftassets.cli.main import app
-from ftassets.cli.releases import _day
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LoopFiles
 from ftassets.config.profiles import artifacts, control
@@ -138,11 +137,6 @@ def test_an_override_needs_an_evaluated_version(home: Home) -> None:
     for length in ("0s", "366d", "99999999d"):
         assert "at most 365 days" in run("override", "support", digest, *YES, "--expires", length, code=1).output
     assert not list(home.releases.rglob("*.override.*"))
-
-
-def test_a_time_after_the_last_year_of_the_calendar_is_shown() -> None:
-    assert _day(1e15) == "1000000000000000.0 seconds after 1970"
-    assert _day(0) == "1970-01-01 00:00:00 UTC"
 
 
 def test_verify_says_what_is_attested_and_compares_the_files(home: Home) -> None:

@@ -49,6 +49,7 @@ from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_record
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import read_review
+from ftassets.backends.control.rollout_looks import read_looks
 from ftassets.backends.control.served import count_served
 from ftassets.backends.control.shadow import read_shadow
 from ftassets.backends.control.usage import read_usage
@@ -75,6 +76,7 @@ from ftassets.domain.gates.alignment import Alignment
 from ftassets.domain.gates.error_budget import Ledger
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ExternalModel
+from ftassets.domain.rollout.look import decided_again
 from ftassets.testing.doubles.llm_judge import pairwise_double
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.stub_engine import stub_engine
@@ -273,6 +275,10 @@ def test_small_files_are_read(sample: Path, home: Home, loop: LoopConfig) -> Non
     assert newest_reports(control(home), LOOP)["live_golden_report"].limits == {"share": 0.85}
     assert [sent.key for sent in read_sent(control(home), LOOP)] == [f"{LOOP}:quality-drop"]
     assert [each.new_labels for each in read_shadow(control(home), LOOP)] == ([300] if sample.name == CURRENT else [])
+    looks = read_looks(control(home), LOOP, "cd" * 32)
+    assert [(look.move, look.reason == decided_again(look).reason) for look in looks] == (
+        [("ROLLBACK", True)] if sample.name == CURRENT else []
+    )
     waiting = read_waiting(control(home), LOOP)
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
     kept = kept_loops(control(home), [BrokenFile(sample / "defs.yaml", "it is broken", (LOOP,))], ())

@@ -36,6 +36,7 @@ from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.pauses import pause, resume
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import add_review
+from ftassets.backends.control.rollout_looks import record_look
 from ftassets.backends.control.shadow import add_shadow
 from ftassets.backends.control.usage import close, write_at_work
 from ftassets.backends.control.waiting import write_waiting
@@ -44,7 +45,6 @@ from ftassets.backends.notifier.routing import RoutingNotifier
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.day_files import Moved, to_parquet
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
-from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.commands.release import approve, override
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -66,13 +66,17 @@ from ftassets.domain.last_decision import last_decision
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
+from ftassets.domain.rollout.canary import CanaryAnswers, CanaryEvidence, Counts, decide
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.guardrails import Failure
+from ftassets.domain.rollout.look import rollout_look
 from ftassets.domain.shadow import ShadowRetrain
 from ftassets.domain.spending.served import Served, ServedMinute
 from ftassets.domain.spending.usage import Usage, UsageEntry
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
+from ftassets.domain.traffic.lapses import LapseCounts
 from ftassets.domain.traffic.retention import DAY
-from ftassets.domain.traffic.shadow_answer import ShadowAnswer
 from ftassets.domain.training.recipe import recipe
 from ftassets.domain.waiting import Waiting
 from ftassets.testing.doubles.http import receiver
@@ -232,6 +236,13 @@ def make_home(folder: Path) -> None:
         trigger="drift", cause="few_labels", reason="5 of 200", since=1_699_700_000.0, seen=1_700_000_000.0, told=True, tried_at=None
     )
     write_waiting(control(home), LOOP, waiting)
+    state = EndpointState(production="ab" * 32).start("cd" * 32, 20, 60.0, 1_699_999_000.0)
+    failures = [Failure(True, 20.0, f"user {number}") for number in range(40)]
+    seen = CanaryEvidence(
+        [CanaryAnswers(True, 20.0, True, 40)], {"errors": failures}, counts={"errors": Counts(LapseCounts(40, 40, 40, 40, 40, 40, 1))}
+    )
+    back = decide(state, seen, loop.rollout, 1_700_000_000.0)
+    record_look(control(home), LOOP, rollout_look(state, seen, loop.rollout, 1_700_000_000.0, back))
     file = max(HERE.glob("v*/loop/**/defs.yaml"))  # as the newest release so far has it
     kept = KeptFile(path=Path("/srv/loops/support/defs.yaml"), text=file.read_text())
     control(home).write(f"kept_loops/{LOOP}.json", canonical_json(kept.document()))
@@ -247,8 +258,6 @@ def make_home(folder: Path) -> None:
     served = Served().with_minutes([minute], 1_764_400_200.0)
     control(home).write(f"usage/{LOOP}/served.json", canonical_json(served.document()))
     health_of(home, situation, "e" * 64)
-    log = SqliteTrafficLog(home.traffic_db)
-    log.append_shadow([shadow_answer(log.exchanges(LOOP)[-1])])
     dump(home.traffic_db, home.root / "traffic.sql")
     tidy(home.root)
 
@@ -362,7 +371,6 @@ def make_postgres(file: Path) -> None:
         log.add_feedback(Feedback("voice-0", 1_700_000_100.0, "up", None, "opens the wrong door", "late, rude"))
         log.add_feedback(Feedback("voice-1", 1_700_000_100.0, None, '{"intent": "open"}'))
         log.forget(request_ids=["voice-3"])
-        log.append_shadow([shadow_answer(exchange(2))])
         command = [binaries() / "pg_dump", "--inserts", "--no-owner", "--schema", role, server.url(role).partition("?")[0]]  # type: ignore[operator]
         dumped = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     skipped = ("\\", "SET ", "SELECT pg_catalog.set_config", "--", "CREATE SCHEMA")
@@ -402,14 +410,6 @@ def exchange(number: int) -> Exchange:
     messages = json.dumps([{"role": "user", "content": f"question {number}"}])
     at = 1_700_000_000.0 + number
     return Exchange(f"voice-{number}", "voice", "f" * 64, "u", f"question {number}", messages, "answer", 200, at, 5.0, 1.0, 3, 3, FIFTH)
-
-
-def shadow_answer(of: Exchange) -> ShadowAnswer:
-    """What another version answered in shadow to the copy of a request."""
-    return ShadowAnswer(
-        of.id, of.loop, "c" * 64, of.version, of.user, of.at, 200, 6.0, 1.5, 3, 4, True, False, of.status, of.latency_ms, of.first_token_ms,
-        of.tokens_out, None, False, False, '{"intent": "open"}', None,
-    )  # fmt: skip
 
 
 def dump(database: Path, file: Path) -> None:
