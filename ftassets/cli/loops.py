@@ -293,18 +293,24 @@ def doctor(
 @app.command()
 @needs_loops
 def replay(
-    decision: Annotated[str, typer.Argument(help="A decision-DIGEST.json file, or the beginning of the digest of one in the home.")],
+    decision: Annotated[
+        str,
+        typer.Argument(help="A decision-DIGEST.json or rollouts/LOOP/VERSION.jsonl, or the beginning of a decision's digest."),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Make a stored retrain decision again from its stored inputs; exit code 0 only if it comes out the same."""
+    """Make a stored retrain decision, or the moves of a rollout, again from what is stored; exit code 0 only if they come out the same."""
     from ftassets.cli.commands.replay import replay as run
+    from ftassets.cli.commands.replay import replay_rollout
 
-    found = run(backend("artifacts"), known_loops(), decision)
+    of_rollout = decision.endswith(".jsonl") and Path(decision).is_file()
+    found = replay_rollout(Path(decision)) if of_rollout else [run(backend("artifacts"), known_loops(), decision)]
     if as_json:
-        show_json(asdict(found))
+        show_json([asdict(each) for each in found] if of_rollout else asdict(found[0]))
     else:
-        typer.echo(found.describe())
-    if not found.same:
+        for each in found:
+            typer.echo(each.describe())
+    if not all(each.same for each in found):
         raise typer.Exit(1)
 
 

@@ -54,7 +54,14 @@ def differences(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, ob
         if isinstance(value, BaseModel):
             yield from differences(value, f"{prefix}{name}.")
         elif not info.is_required() and value != info.default and name not in ("description", "owners", "command_folder"):
-            yield f"{prefix}{name}", value, info.default
+            yield f"{prefix}{name}", _as_written(value), _as_written(info.default)
+
+
+def _as_written(value: object) -> object:
+    """As a loop file has it: of a list of sections only the fields that are given."""
+    parts = value if isinstance(value, list | tuple) else ()
+    sections = [part.model_dump(mode="json", exclude_defaults=True) for part in parts if isinstance(part, BaseModel)]
+    return sections or value
 
 
 def final_tables(console: Console, summary: dict[str, Any], answers: list[tuple[str, str, dict[str, str]]]) -> None:

@@ -1,4 +1,4 @@
-"""A stored retrain decision, made again from the situation and the policy stored with it."""
+"""A stored decision on a retrain or on the move of a rollout, made again from what is stored with it."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,8 @@ from ftassets.backends.artifacts.reports import report_digests, report_key
 from ftassets.domain import formats
 from ftassets.domain.canonical import digest_of, parse_json
 from ftassets.domain.retrain import replay as decide_again
-from ftassets.errors import InvalidInput, StateDamaged
+from ftassets.domain.rollout.look import RolloutLook, decided_again
+from ftassets.errors import InvalidInput, StateDamaged, in_one_line
 
 _NAME = re.compile(r"decision-([0-9a-f]{64})\.json")
 
@@ -58,6 +59,24 @@ def replay(artifacts: Artifacts, loops: Iterable[str], text: str) -> Replayed:
     older = document.get(formats.FORMAT, 1) != formats.KINDS["retrain_decision"].version
     counts = ("action", "trigger", "cause") if older else stored | now
     return Replayed(where, all(stored.get(name) == now.get(name) for name in counts), stored, now)
+
+
+def replay_rollout(path: Path) -> list[Replayed]:
+    """Replay each move in a file that the rollout sensor wrote. Raises InvalidInput for a line that is none of its, or no move; OSError."""
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            look = RolloutLook.parse(line)
+            if look.basis is not None:
+                now = decided_again(look)
+                stored = {"action": look.move, "weight": look.next_weight, "reason": look.reason}
+                again = {"action": now.move, "weight": now.weight, "reason": now.reason}
+                found.append(Replayed(f"{path}, line {number}", stored == again, stored, again))
+        except ValueError as error:
+            raise InvalidInput(f"{path}, line {number}: {in_one_line(error)}") from error
+    if not found:
+        raise InvalidInput(f"{path} has no move of a rollout")
+    return found
 
 
 def _key(artifacts: Artifacts, loops: Iterable[str], text: str) -> str:

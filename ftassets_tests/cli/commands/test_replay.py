@@ -11,6 +11,7 @@ from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.loop_files import LoopFiles
 from ftassets.domain import retrain
+from ftassets_tests import ROOT
 from ftassets_tests.domain.test_retrain import LOOP, situation
 
 
@@ -90,3 +91,15 @@ def test_a_file_that_is_no_decision_is_one_sentence(content: bytes, tmp_path: Pa
     result = run(str(tmp_path / "x.json"))
     assert (result.exit_code, "a bug in ftassets" in result.stderr) == (1, False)
     assert "not a decision" in result.stderr
+
+
+def test_each_move_of_a_rollout_is_made_again(tmp_path: Path) -> None:
+    [sample] = (ROOT / "ftassets_tests" / "samples" / "v3" / "home" / "rollouts").rglob("*.jsonl")
+    result = run(str(sample))
+    assert (result.exit_code, result.stdout.startswith("the same decision again: ROLLBACK: the candidate is worse")) == (0, True)
+    changed = tmp_path / "changed.jsonl"
+    changed.write_text(sample.read_text().replace('"count":40', '"count":4', 1).replace('"user":"2"', '"user":"1"'))
+    result = run(str(changed), "--json")
+    assert (result.exit_code, [each["same"] for each in json.loads(result.stdout)]) == (1, [False])
+    changed.write_text("{}\n")
+    assert "line 1" in run(str(changed)).output
