@@ -45,6 +45,7 @@ from ftassets.backends.notifier.routing import RoutingNotifier
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.day_files import Moved, to_parquet
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.commands.release import approve, override
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -77,6 +78,7 @@ from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.domain.traffic.lapses import LapseCounts
 from ftassets.domain.traffic.retention import DAY
+from ftassets.domain.traffic.shadow_answer import ShadowAnswer
 from ftassets.domain.training.recipe import recipe
 from ftassets.domain.waiting import Waiting
 from ftassets.testing.doubles.http import receiver
@@ -258,6 +260,8 @@ def make_home(folder: Path) -> None:
     served = Served().with_minutes([minute], 1_764_400_200.0)
     control(home).write(f"usage/{LOOP}/served.json", canonical_json(served.document()))
     health_of(home, situation, "e" * 64)
+    log = SqliteTrafficLog(home.traffic_db)
+    log.append_shadow([shadow_answer(log.exchanges(LOOP)[-1])])
     dump(home.traffic_db, home.root / "traffic.sql")
     tidy(home.root)
 
@@ -371,6 +375,7 @@ def make_postgres(file: Path) -> None:
         log.add_feedback(Feedback("voice-0", 1_700_000_100.0, "up", None, "opens the wrong door", "late, rude"))
         log.add_feedback(Feedback("voice-1", 1_700_000_100.0, None, '{"intent": "open"}'))
         log.forget(request_ids=["voice-3"])
+        log.append_shadow([shadow_answer(exchange(2))])
         command = [binaries() / "pg_dump", "--inserts", "--no-owner", "--schema", role, server.url(role).partition("?")[0]]  # type: ignore[operator]
         dumped = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     skipped = ("\\", "SET ", "SELECT pg_catalog.set_config", "--", "CREATE SCHEMA")
@@ -410,6 +415,14 @@ def exchange(number: int) -> Exchange:
     messages = json.dumps([{"role": "user", "content": f"question {number}"}])
     at = 1_700_000_000.0 + number
     return Exchange(f"voice-{number}", "voice", "f" * 64, "u", f"question {number}", messages, "answer", 200, at, 5.0, 1.0, 3, 3, FIFTH)
+
+
+def shadow_answer(of: Exchange) -> ShadowAnswer:
+    """What another version answered in shadow to the copy of a request."""
+    return ShadowAnswer(
+        of.id, of.loop, "c" * 64, of.version, of.user, of.at, 200, 6.0, 1.5, 3, 4, True, False, of.status, of.latency_ms, of.first_token_ms,
+        of.tokens_out, None, False, False, '{"intent": "open"}', None,
+    )  # fmt: skip
 
 
 def dump(database: Path, file: Path) -> None:

@@ -13,10 +13,12 @@ from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes
 from ftassets.domain.traffic.feedback import Feedback, FeedbackAge, FeedbackCounts, Reviewed, added_up
 from ftassets.domain.traffic.lapses import Ended, FirstLapse, Lapse, LapseCounts, Limits, Pair
 from ftassets.domain.traffic.retention import DayOfTraffic, day_of
+from ftassets.domain.traffic.shadow_answer import Discordant, PairCounts, PairLapse, ShadowAnswer, ShadowCounts
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
 __all__ = [
     "Arrival",
+    "Discordant",
     "Ended",
     "Exchange",
     "Feedback",
@@ -31,8 +33,12 @@ __all__ = [
     "LogUnusable",
     "Outcomes",
     "Pair",
+    "PairCounts",
+    "PairLapse",
     "Reviewed",
     "ServedMinute",
+    "ShadowAnswer",
+    "ShadowCounts",
     "StillReadable",
     "TrafficLog",
     "UnknownAnswer",
@@ -235,8 +241,31 @@ class TrafficLog(ABC):
         """
 
     @abstractmethod
+    def append_shadow(self, answers: Sequence[ShadowAnswer]) -> int:
+        """Store what candidates in shadow answered. They are no traffic: of the other methods only those that delete exchanges touch them.
+
+        One whose exchange is not in the log any more is left out, and so is a second one of a version to one request. Returns how many
+        are new.
+        """
+
+    @abstractmethod
+    def shadow_answers(self, loop: str, version: str, since: float, most: int) -> list[ShadowAnswer]:
+        """The newest answers of a version in shadow to requests since then (epoch seconds), at most so many, the newest first."""
+
+    @abstractmethod
+    def discordant(self, loop: str, pair: Pair, since: float, window: float) -> list[Discordant]:
+        """Each user's first pair since then of each kind in which one answer lapsed, once in each window of so many seconds, in any order.
+
+        Windows are numbered from 0. Pairs without a user are counted together. Only those of these two versions.
+        """
+
+    @abstractmethod
+    def shadow_counts(self, loop: str, pair: Pair, since: float) -> ShadowCounts:
+        """Sums over the pairs of these two versions since then."""
+
+    @abstractmethod
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
-        """Permanently delete exchanges with their feedback: those of a user (as hashed in the log) and those named, of one loop or of all.
+        """Permanently delete exchanges with feedback and copies: a user's (as hashed in the log) and those named, of one loop or all.
 
         Nothing of their text stays in the log's own files; a server's journal and backups follow that server's rules. The ids are
         remembered, with the user if one is given, so that neither an import nor a late append brings them back; a named id that the log
@@ -275,7 +304,7 @@ class TrafficLog(ABC):
 
     @abstractmethod
     def remove(self, loop: str, events: Mapping[str, int]) -> int:
-        """Delete exchanges with their feedback, by id with the number of feedback events that the caller knows; returns how many.
+        """Delete exchanges with feedback and copies, by id with the number of feedback events that the caller knows; returns how many.
 
         One with more events stays: feedback came meanwhile. The ids are not remembered. Bytes of deleted rows may stay in the
         log's files until `forget` wipes them.

@@ -12,6 +12,7 @@ from typing import Any
 from ftassets.backends.traffic_log.base import (
     PAGE,
     Arrival,
+    Discordant,
     Ended,
     Exchange,
     Feedback,
@@ -27,6 +28,8 @@ from ftassets.backends.traffic_log.base import (
     Outcomes,
     Pair,
     ServedMinute,
+    ShadowAnswer,
+    ShadowCounts,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
@@ -46,12 +49,13 @@ from ftassets.backends.traffic_log.lapse_queries import (
     pair_values,
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
+from ftassets.backends.traffic_log.shadow_queries import discordant, discordant_of, shadow_counts, shadow_counts_of
 from ftassets.domain.spending.served import LATE, MINUTE
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 _TYPES = {
     str: "text",
     int: "bigint",
@@ -61,8 +65,14 @@ _TYPES = {
     str | None: "text",
     bool | None: "boolean",
 }
+
+
+def _typed(row: type[Exchange] | type[ShadowAnswer]) -> str:
+    return ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in fields(row))  # type: ignore[index]
+
+
 _COLUMNS = [f'"{column.name}"' for column in fields(Exchange)]
-_TYPED = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in fields(Exchange))  # type: ignore[index]
+_SHADOW_COLUMNS = [f'"{column.name}"' for column in fields(ShadowAnswer)]
 _COUNTS = """
 CREATE INDEX traffic_exchange_by_version ON traffic_exchange (loop, version, at, number) INCLUDE (weight, status, well_formed);
 CREATE INDEX traffic_feedback_by_answer ON traffic_feedback (loop, asked_at);
@@ -70,6 +80,17 @@ CREATE INDEX traffic_feedback_by_answer ON traffic_feedback (loop, asked_at);
 _ARRIVALS = """
 CREATE INDEX traffic_exchange_by_arrival ON traffic_exchange (loop, stored_at, number);
 CREATE INDEX traffic_feedback_corrections ON traffic_feedback (loop, stored_at) INCLUDE (asked_at) WHERE correction <> '';
+"""
+_SHADOW = """
+CREATE TABLE traffic_shadow (
+    request_id text NOT NULL REFERENCES traffic_exchange (id) ON DELETE CASCADE, loop text NOT NULL, version text NOT NULL,
+    production text NOT NULL, "user" text NOT NULL, at double precision NOT NULL, status bigint NOT NULL,
+    latency_ms double precision NOT NULL, first_token_ms double precision, tokens_in bigint, tokens_out bigint, well_formed boolean,
+    refused boolean, production_status bigint NOT NULL, production_latency_ms double precision NOT NULL,
+    production_first_token_ms double precision, production_tokens_out bigint, production_well_formed boolean,
+    production_refused boolean, agrees boolean, answer text NOT NULL, error text, PRIMARY KEY (request_id, version)
+);
+CREATE INDEX traffic_shadow_by_version ON traffic_shadow (loop, version, at);
 """
 SCHEMA = f"""
 CREATE TABLE traffic_exchange (
@@ -90,6 +111,7 @@ CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, nu
 {_COUNTS}
 {_ARRIVALS}
 CREATE TABLE traffic_forgotten (id text PRIMARY KEY, "user" text);
+{_SHADOW}
 CREATE TABLE traffic_schema (version bigint NOT NULL);
 """
 MIGRATIONS = {
@@ -118,6 +140,7 @@ DROP INDEX traffic_feedback_corrections;
 {_ARRIVALS}
 """,
     6: 'ALTER TABLE traffic_forgotten ADD COLUMN "user" text;',
+    7: _SHADOW,
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _NOW = "extract(epoch FROM clock_timestamp())"
@@ -125,7 +148,7 @@ _APPEND = f"""
 WITH stored AS (
     INSERT INTO traffic_exchange ({", ".join(_COLUMNS)}, stored_at)
     SELECT {", ".join(f"r.{column}" for column in _COLUMNS)}, {_NOW}
-    FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS ({_TYPED}))
+    FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS ({_typed(Exchange)}))
         WITH ORDINALITY AS r ({", ".join(_COLUMNS)}, place)
     WHERE NOT EXISTS (SELECT 1 FROM traffic_forgotten f WHERE f.id = r.id)
     ORDER BY place
@@ -133,6 +156,21 @@ WITH stored AS (
     RETURNING 1
 )
 SELECT count(*) FROM stored"""
+# with the same lock as `_ADD_FEEDBACK`
+_APPEND_SHADOW = f"""
+WITH given AS (
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r ({_typed(ShadowAnswer)})
+),
+known AS (SELECT id FROM traffic_exchange WHERE id IN (SELECT request_id FROM given) ORDER BY id FOR KEY SHARE),
+stored AS (
+    INSERT INTO traffic_shadow ({", ".join(_SHADOW_COLUMNS)})
+    SELECT {", ".join(f"g.{column}" for column in _SHADOW_COLUMNS)} FROM given g WHERE g.request_id IN (SELECT id FROM known)
+    ON CONFLICT (request_id, version) DO NOTHING RETURNING 1
+)
+SELECT count(*) FROM stored"""
+_SHADOW_ANSWERS = f"""
+SELECT {", ".join(_SHADOW_COLUMNS)} FROM traffic_shadow WHERE loop = :loop AND version = :version
+AND at >= CAST(:since AS double precision) ORDER BY at DESC, request_id DESC LIMIT CAST(:most AS bigint)"""
 # the lock on the exchange's row makes a concurrent `forget` wait, or this statement find that the row is gone
 _FEEDBACK = uuid.UUID("6f1d1b0e-6f0a-4d3b-9a52-3d0c9a7f2e11")  # namespace of the ids
 _ADD_FEEDBACK = f"""
@@ -242,14 +280,7 @@ _FIRST_REPROOFS = first_reproofs("traffic_feedback", "traffic_exchange", _NUMBER
 _LAPSES = counts("traffic_exchange", "SELECT json_array_elements_text(CAST(:without AS json))")
 _FEEDBACK_LAPSES = feedback_counts(_SAID.format(of_answers="", and_when=""), "traffic_exchange")
 _ENDED = ended("traffic_exchange")
-_USERS = f"""
-(
-    SELECT DISTINCT ON ("user", {_NUMBER}) version, weight, "user", {_NUMBER}, CAST(1 AS bigint) FROM traffic_exchange
-    {_OF_VERSIONS} AND {_FAILED} AND "user" <> '' ORDER BY "user", {_NUMBER}, at, number
-)
-UNION ALL
-SELECT version, weight, '', {_NUMBER}, count(*) FROM traffic_exchange {_OF_VERSIONS} AND {_FAILED} AND "user" = ''
-GROUP BY version, weight, {_NUMBER}"""
+_DISCORDANT, _SHADOW_COUNTS = discordant("traffic_shadow", _NUMBER), shadow_counts("traffic_shadow")
 _USERS = """
 SELECT count(*) FROM (
     SELECT DISTINCT CASE "user" WHEN '' THEN id ELSE "user" END FROM traffic_exchange
@@ -278,7 +309,8 @@ WITH gone AS (
     AND k.events = (SELECT count(*) FROM traffic_feedback f WHERE f.request_id = e.id) RETURNING 1
 )
 SELECT count(*) FROM gone"""
-_SIZE = "SELECT pg_total_relation_size('traffic_exchange') + pg_total_relation_size('traffic_feedback')"
+_TABLES = ("traffic_exchange", "traffic_feedback", "traffic_shadow")  # with texts of users
+_SIZE = "SELECT " + " + ".join(f"pg_total_relation_size('{table}')" for table in _TABLES)
 _TO_FORGET = """
 SELECT id FROM traffic_exchange WHERE "user" = :user AND loop = coalesce(CAST(:loop AS text), loop)
 UNION
@@ -416,6 +448,22 @@ class PostgresTrafficLog(TrafficLog):
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
         return {name: at for name, at in self._run(_CORRECTED, loop=loop, since=since, asked_since=asked_since)}
 
+    def append_shadow(self, answers: Sequence[ShadowAnswer]) -> int:
+        if not answers:
+            return 0
+        rows = _rows(answers)
+        return self._server.do(lambda link: link.run(_APPEND_SHADOW, rows=rows))[0][0]
+
+    def shadow_answers(self, loop: str, version: str, since: float, most: int) -> list[ShadowAnswer]:
+        return [ShadowAnswer(*row) for row in self._run(_SHADOW_ANSWERS, loop=loop, version=version, since=since, most=most)]
+
+    def discordant(self, loop: str, pair: Pair, since: float, window: float) -> list[Discordant]:
+        return discordant_of(self._run(_DISCORDANT, loop=loop, since=since, window=window, **pair_values(pair)))
+
+    def shadow_counts(self, loop: str, pair: Pair, since: float) -> ShadowCounts:
+        [row] = self._run(_SHADOW_COUNTS, loop=loop, since=since, **pair_values(pair))
+        return shadow_counts_of(row)
+
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         check_forget(user, request_ids)
         names = _to_json([_escaped(name) for name in request_ids])
@@ -472,7 +520,7 @@ class PostgresTrafficLog(TrafficLog):
         link = self._server.open(None)
         with closing(link), suppress(*errors()):  # autovacuum comes anyway
             link.run("SET statement_timeout = 0")
-            for table in ("traffic_exchange", "traffic_feedback"):
+            for table in _TABLES:
                 link.run(f"VACUUM {table}")
 
     def size(self) -> LogSize:
@@ -504,7 +552,7 @@ class PostgresTrafficLog(TrafficLog):
             link = self._server.open(None)  # the server may be silent for long
             link.run("SET statement_timeout = 0")
             link.run(f"SET lock_timeout = {LOCK_SECONDS * 1000:.0f}")
-            for table in ("traffic_exchange", "traffic_feedback"):
+            for table in _TABLES:
                 link.connection.notices.clear()
                 link.connection.execute_simple(f"VACUUM (FULL, VERBOSE) {table}")
                 # what an older snapshot may still see is copied too, and a table of another owner is left alone: only the notices say so
@@ -575,7 +623,7 @@ def _create_or_migrate(link: Link, place: str) -> None:
     link.run("COMMIT")
 
 
-def _rows(exchanges: Sequence[Exchange]) -> str:
+def _rows(exchanges: Sequence[Exchange | ShadowAnswer]) -> str:
     return _to_json([{name: _escaped(value) for name, value in asdict(exchange).items()} for exchange in exchanges])
 
 

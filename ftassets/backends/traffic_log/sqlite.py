@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from ftassets.backends.traffic_log.base import (
     PAGE,
     Arrival,
+    Discordant,
     Ended,
     Exchange,
     Feedback,
@@ -33,6 +34,8 @@ from ftassets.backends.traffic_log.base import (
     Outcomes,
     Pair,
     ServedMinute,
+    ShadowAnswer,
+    ShadowCounts,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
@@ -51,6 +54,7 @@ from ftassets.backends.traffic_log.lapse_queries import (
     limit_values,
     pair_values,
 )
+from ftassets.backends.traffic_log.shadow_queries import discordant, discordant_of, shadow_counts, shadow_counts_of
 from ftassets.domain.spending.served import LATE, MINUTE
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
@@ -60,7 +64,7 @@ BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
 RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
 LONGEST_PAUSE = 0.1  # seconds
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 _COUNTS = """
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
@@ -68,6 +72,17 @@ CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
 _ARRIVALS = """
 CREATE INDEX exchange_by_arrival ON exchange (loop, stored_at);
 CREATE INDEX feedback_corrections ON feedback (loop, stored_at, asked_at) WHERE correction <> '';
+"""
+# answer and error stand last, so that the others are read without them
+_SHADOW = """
+CREATE TABLE shadow (
+    request_id TEXT NOT NULL REFERENCES exchange (id), loop TEXT NOT NULL, version TEXT NOT NULL, production TEXT NOT NULL,
+    user TEXT NOT NULL, at REAL NOT NULL, status INTEGER NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL, tokens_in INTEGER,
+    tokens_out INTEGER, well_formed INTEGER, refused INTEGER, production_status INTEGER NOT NULL, production_latency_ms REAL NOT NULL,
+    production_first_token_ms REAL, production_tokens_out INTEGER, production_well_formed INTEGER, production_refused INTEGER,
+    agrees INTEGER, answer TEXT NOT NULL, error TEXT, PRIMARY KEY (request_id, version)
+);
+CREATE INDEX shadow_by_version ON shadow (loop, version, at);
 """
 SCHEMA = f"""
 CREATE TABLE exchange (
@@ -85,6 +100,7 @@ CREATE INDEX feedback_by_request ON feedback (request_id, at);
 {_COUNTS}
 {_ARRIVALS}
 CREATE TABLE forgotten (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID;
+{_SHADOW}
 """
 MIGRATIONS = {
     1: "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;",
@@ -110,6 +126,7 @@ DROP INDEX feedback_corrections;
 {_ARRIVALS}
 """,
     7: "ALTER TABLE forgotten ADD COLUMN user TEXT;",
+    8: _SHADOW,
 }  # from this schema to the next one
 _HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
 _DISK = "check its disk, and that this user may write the file"
@@ -128,6 +145,8 @@ _ENVIRONMENT = {
 }  # by SQLite's result code: what fails for each row, and what to do
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
+_SHADOW_COLUMNS = [field.name for field in fields(ShadowAnswer)]
+_TRUTHS = [number for number, field in enumerate(fields(ShadowAnswer)) if field.type == bool | None]
 _JUDGED_FORM = f"status = {ANSWERED} AND (well_formed OR error IS NULL)"
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
 # as `Outcomes` has it: an answer without the form counts unless the client's own settings explain it
@@ -160,6 +179,7 @@ _FIRST_LAPSES = first_lapses(_BY_VERSION, _NUMBER)
 _FIRST_REPROOFS = first_reproofs("feedback", "exchange", _NUMBER)
 _LAPSES = counts(_BY_VERSION, "SELECT value FROM json_each(:without)")
 _FEEDBACK_LAPSES, _ENDED = feedback_counts(_ALL_SAID, "exchange"), ended(_BY_VERSION)
+_DISCORDANT, _SHADOW_COUNTS = discordant("shadow", _NUMBER), shadow_counts("shadow")
 _ROW_BYTES = 450  # of a row without its texts, indexes included, as measured on a log of 100,000 rows
 _TEXT_BYTES = " + ".join(f"coalesce(length(CAST(e.{name} AS BLOB)), 0)" for name in ("prompt", "messages", "answer", "error"))
 
@@ -396,6 +416,33 @@ class SqliteTrafficLog(TrafficLog):
         )
         return dict(found.fetchall())
 
+    def append_shadow(self, answers: Sequence[ShadowAnswer]) -> int:
+        if not answers:
+            return 0
+        rows = [tuple(map(storable, astuple(answer))) for answer in answers]
+        with self._writing() as connection:
+            return connection.executemany(
+                f"INSERT INTO shadow ({', '.join(_SHADOW_COLUMNS)}) SELECT {', '.join('?' * len(_SHADOW_COLUMNS))} "
+                "WHERE EXISTS (SELECT 1 FROM exchange WHERE id = ?) ON CONFLICT (request_id, version) DO NOTHING",
+                [(*row, row[0]) for row in rows],
+            ).rowcount
+
+    def shadow_answers(self, loop: str, version: str, since: float, most: int) -> list[ShadowAnswer]:
+        found = self._connection().execute(
+            f"""SELECT {", ".join(_SHADOW_COLUMNS)} FROM shadow WHERE loop = ? AND version = ? AND at >= ?
+                ORDER BY at DESC, request_id DESC LIMIT ?""",
+            (loop, version, since, most),
+        )
+        return [_shadow_answer(row) for row in found]
+
+    def discordant(self, loop: str, pair: Pair, since: float, window: float) -> list[Discordant]:
+        values = {"loop": loop, "since": since, "window": window, **pair_values(pair)}
+        return discordant_of(self._connection().execute(_DISCORDANT, values))
+
+    def shadow_counts(self, loop: str, pair: Pair, since: float) -> ShadowCounts:
+        values = {"loop": loop, "since": since, **pair_values(pair)}
+        return shadow_counts_of(self._connection().execute(_SHADOW_COUNTS, values).fetchone())
+
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         check_forget(user, request_ids)
         connection = self._connection()
@@ -409,6 +456,7 @@ class SqliteTrafficLog(TrafficLog):
                     ids.add(name)
             keys = [(name,) for name in sorted(ids)]
             connection.executemany("DELETE FROM feedback WHERE request_id = ?", keys)
+            connection.executemany("DELETE FROM shadow WHERE request_id = ?", keys)
             connection.executemany("DELETE FROM exchange WHERE id = ?", keys)
             connection.executemany(
                 "INSERT INTO forgotten (id, user) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET user = coalesce(excluded.user, user)",
@@ -456,10 +504,11 @@ class SqliteTrafficLog(TrafficLog):
                 keys = [(name, loop) for name in page if said[name] == known[name]]
                 gone = connection.executemany("DELETE FROM exchange WHERE id = ? AND loop = ?", keys)
                 removed += gone.rowcount
-                connection.executemany(
-                    "DELETE FROM feedback WHERE request_id = ? AND NOT EXISTS (SELECT 1 FROM exchange WHERE id = request_id)",
-                    [(name,) for name, _ in keys],
-                )
+                for table in ("feedback", "shadow"):
+                    connection.executemany(
+                        f"DELETE FROM {table} WHERE request_id = ? AND NOT EXISTS (SELECT 1 FROM exchange WHERE id = request_id)",
+                        [(name,) for name, _ in keys],
+                    )
             time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))  # SQLite has no queue: without a pause a writer may wait for long
         return removed
 
@@ -586,6 +635,11 @@ def _window(loop: str, since: float, until: float, version: str | None, answered
 
 def _exchange(row: Sequence[Any]) -> Exchange:
     return Exchange(*[*row[:-1], _truth(row[-1])])
+
+
+def _shadow_answer(row: Sequence[Any]) -> ShadowAnswer:
+    values: list[Any] = [_truth(value) if number in _TRUTHS else value for number, value in enumerate(row)]
+    return ShadowAnswer(*values)
 
 
 def _by_user(row: Sequence[Any]) -> tuple[ByUser, ByUser]:

@@ -29,8 +29,12 @@ from ftassets.backends.traffic_log.base import (
     Limits,
     Outcomes,
     Pair,
+    PairCounts,
+    PairLapse,
     Reviewed,
     ServedMinute,
+    ShadowAnswer,
+    ShadowCounts,
     TrafficLog,
     UnknownAnswer,
 )
@@ -67,6 +71,35 @@ def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
 TEXTS = ["\x00", "\x00\x01\x010\x011", "\\u0000 \\", '{"a": "\\ud83d"}', "\U0001f4a1\U0001f468\u200d\U0001f469", "NULL", "{}", ""]
 
 
+def shadow_answer(number: int, loop: str = "voice", **changes: object) -> ShadowAnswer:
+    """What version `v2` answered to the copy of `exchange(number, loop)`, and `v1` as well."""
+    fixed = ShadowAnswer(
+        request_id=f"{loop}-{number}",
+        loop=loop,
+        version="v2",
+        production="v1",
+        user="u",
+        at=float(number),
+        status=200,
+        latency_ms=14.5,
+        first_token_ms=4.25,
+        tokens_in=7,
+        tokens_out=10,
+        well_formed=True,
+        refused=False,
+        production_status=200,
+        production_latency_ms=12.5,
+        production_first_token_ms=3.25,
+        production_tokens_out=9,
+        production_well_formed=True,
+        production_refused=False,
+        agrees=True,
+        answer='{"intent": "on"}',
+        error=None,
+    )
+    return replace(fixed, **changes)  # type: ignore[arg-type]
+
+
 # few values each, so that times, versions and feedback collide
 _TIMES = st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0])
 _EXCHANGES = st.lists(
@@ -94,6 +127,30 @@ _FEEDBACK = st.lists(
         st.sampled_from(["x", "X\x00", "\u00e9", "", None]),
     ),
     max_size=15,
+)
+_SHADOW = st.lists(
+    st.fixed_dictionaries(
+        {
+            "at": _TIMES,
+            "version": st.sampled_from(["v2", "v2", "v2", "v3"]),
+            "production": st.sampled_from(["v1", "v1", "v1", "v3"]),
+            "user": st.sampled_from(["", "u1", "u2"]),
+            "status": st.sampled_from([200, 200, 200, 400, 500]),
+            "latency_ms": st.sampled_from([10.0, 20.0]),
+            "first_token_ms": st.sampled_from([None, 5.0, 6.0]),
+            "tokens_out": st.sampled_from([None, 9, 10]),
+            "well_formed": st.sampled_from([True, False, None]),
+            "refused": st.sampled_from([True, False, None]),
+            "production_status": st.sampled_from([200, 200, 500]),
+            "production_latency_ms": st.sampled_from([10.0, 20.0]),
+            "production_first_token_ms": st.sampled_from([None, 5.0, 6.0]),
+            "production_tokens_out": st.sampled_from([None, 9, 10]),
+            "production_well_formed": st.sampled_from([True, False, None]),
+            "production_refused": st.sampled_from([True, False, None]),
+            "agrees": st.sampled_from([True, False, None]),
+        }
+    ),
+    max_size=12,
 )
 _NAMES = count()
 
@@ -191,6 +248,22 @@ class _Reference:
             alike = Counter((row.version, row.weight) for at, row in lapses if at == first or not user)
             may[lapse, user, number] = {FirstLapse(lapse, *each, user, number, 1 if user else count) for each, count in alike.items()}
         return may
+
+
+def pair_lapsed(row: ShadowAnswer, lapse: PairLapse, limits: Limits) -> tuple[bool, bool] | None:
+    """Whether the candidate's and production's answer lapsed; None where that is not known of both."""
+    if lapse is PairLapse.ERROR:
+        return row.status != 200, row.production_status != 200
+    told = {PairLapse.MALFORMED: "well_formed", PairLapse.REFUSED: "refused"}
+    if lapse in told:
+        values = getattr(row, told[lapse]), getattr(row, f"production_{told[lapse]}")
+        return None if None in values else (values[0] is (lapse is PairLapse.REFUSED), values[1] is (lapse is PairLapse.REFUSED))
+    limited = {PairLapse.SLOW: "latency_ms", PairLapse.LATE: "first_token_ms", PairLapse.LONG: "tokens_out"}[lapse]
+    mine, theirs = getattr(row, limited), getattr(row, f"production_{limited}")
+    most = [limits.get((version, Lapse(lapse.value))) for version in ("v2", "v1")]
+    if None in (mine, theirs, *most) or (row.status, row.production_status) != (200, 200):
+        return None
+    return mine > most[0], theirs > most[1]
 
 
 def write(open_log: OpenLog, name: str, batches: int, done: Connection) -> None:
@@ -729,3 +802,71 @@ class TrafficLogContract:
         assert {f"w-{n}-{part}" for n in acknowledged for part in "ab"} <= stored
         assert len(stored) % 2 == 0
         assert log.append([exchange(1)]) == 1
+
+    def test_answers_of_a_candidate_in_shadow_come_back_and_are_no_traffic(self, log: TrafficLog) -> None:
+        rows = [exchange(n, user="u") for n in range(3)]
+        log.append(rows)
+        answers = [
+            shadow_answer(0, answer=TEXTS[0], error=TEXTS[1], user=TEXTS[2]),
+            shadow_answer(1, status=502, first_token_ms=None, tokens_in=None, tokens_out=None, well_formed=None, refused=None, agrees=None),
+            shadow_answer(2, production_first_token_ms=None, production_tokens_out=None, production_well_formed=None, agrees=False),
+        ]
+        assert log.append_shadow([*answers, shadow_answer(9)]) == 3, "there is no exchange 9"
+        assert log.append_shadow([replace(answers[0], answer="another"), replace(answers[0], version="v3")]) == 1
+        assert log.append_shadow([]) == 0
+        assert log.shadow_answers("voice", "v2", 0.0, 10) == answers[::-1]
+        assert log.shadow_answers("voice", "v2", 1.0, 1) == [answers[2]]
+        assert log.shadow_answers("other", "v2", 0.0, 10) == log.shadow_answers("voice", "v1", 0.0, 10) == []
+        assert (log.exchanges("voice"), log.count("voice"), log.named(None, ["voice-0"])) == (rows, 3, rows[:1])
+        assert {each.version for each in log.outcomes("voice", ["v1", "v2", "v3"])} == {"v1"}
+        assert {each.version for each in log.served("voice", 0.0, float("inf"))} <= {"v1"}
+        assert [each.exchange for each in log.arrivals("voice")] == rows
+
+    def test_a_copy_goes_with_its_exchange(self, log: TrafficLog) -> None:
+        log.append([exchange(n, user=f"u{n}") for n in range(4)])
+        log.append_shadow([shadow_answer(n, version=version) for n in range(4) for version in ("v2", "v3")])
+        assert log.remove("voice", {"voice-0": 0, "voice-1": 1}) == 1, "feedback on the other one came meanwhile"
+        log.forget(user="u1")
+        log.forget(request_ids=["voice-2"])
+        assert [each.request_id for version in ("v2", "v3") for each in log.shadow_answers("voice", version, 0.0, 9)] == ["voice-3"] * 2
+        assert log.append_shadow([shadow_answer(2)]) == 0, "what is forgotten does not come back"
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors], max_examples=40)
+    @given(_SHADOW, st.sampled_from([0.0, 1.0, 1.5]), st.sampled_from([1.0, 2.0]), st.sampled_from([None, 10.0]))
+    def test_pairs_are_counted_as_reading_each_would(
+        self, log: TrafficLog, given: list[dict], since: float, window: float, limit: float | None
+    ) -> None:
+        name = f"shadow {next(_NAMES)}"
+        rows = [shadow_answer(n, name, **changes) for n, changes in enumerate(given)]
+        log.append([exchange(n, name) for n in range(len(rows))])
+        assert log.append_shadow(rows) == len(rows)
+        lapses = (Lapse.SLOW, Lapse.LATE, Lapse.LONG)
+        limits = {} if limit is None else {key: limit for each in lapses for key in (("v2", each), ("v1", each))}
+        limits |= (
+            {("v2", Lapse.LATE): 5.0} if limit is None else {("v2", Lapse.LATE): 5.0, ("v1", Lapse.LATE): 5.0, ("v1", Lapse.LONG): 9.0}
+        )
+        pair = Pair("v2", "v1", limits)
+        mine = [row for row in rows if (row.version, row.production) == ("v2", "v1") and row.at >= since]
+        counts, discordant = {}, dict[tuple[PairLapse, str, int], list[tuple[float, bool]]]()
+        for lapse in PairLapse:
+            told = [(row, lapsed) for row in mine if (lapsed := pair_lapsed(row, lapse, limits)) is not None]
+            values = [lapsed for _, lapsed in told]
+            counts[lapse] = PairCounts(len(told), sum(c for c, _ in values), sum(p for _, p in values), sum(c and p for c, p in values))
+            for row, (candidate, production) in told:
+                if candidate != production:
+                    key = lapse, row.user, int((row.at - since) / window)
+                    discordant.setdefault(key, []).append((row.at, candidate))
+        good = sum(row.status == 200 and row.well_formed is True for row in mine)
+        compared = [row.agrees for row in mine if row.agrees is not None]
+        assert log.shadow_counts(name, pair, since) == ShadowCounts(len(mine), good, len(compared), sum(compared), counts)
+        found = log.discordant(name, pair, since, window)
+        assert len({(each.lapse, each.user, each.window) for each in found if each.user}) == sum(bool(each.user) for each in found)
+        for each in found:
+            seen = discordant[each.lapse, each.user, each.window]
+            first = min(at for at, _ in seen)
+            if each.user:
+                assert (first, each.candidate) in seen
+            else:
+                assert each.count == sum(side is each.candidate for _, side in seen)
+        assert {(each.lapse, each.user, each.window) for each in found} == set(discordant)
+        assert sum(each.count for each in found if not each.user) == sum(len(each) for key, each in discordant.items() if not key[1])

@@ -18,7 +18,8 @@ FILES = {
     5: SAMPLES / "v3" / "traffic_5.sql",
     6: SAMPLES / "v3" / "traffic_6.sql",
     7: SAMPLES / "v3" / "traffic_7.sql",
-    8: SAMPLES / "v3" / "home" / "traffic.sql",
+    8: SAMPLES / "v3" / "traffic_8.sql",
+    9: SAMPLES / "v3" / "home" / "traffic.sql",
 }
 
 

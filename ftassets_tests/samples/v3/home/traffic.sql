@@ -16,11 +16,20 @@ CREATE TABLE feedback (
 INSERT INTO "feedback" VALUES(1,'chatcmpl-fe02236eb3154438a8a78cb1e330acb1',1.79602572034660220145e+09,'up',NULL,'support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572029965877531e+09,'opens the wrong door','late, rude',1.79602572034660220145e+09);
 INSERT INTO "feedback" VALUES(2,'chatcmpl-481da939075f441488385d4c968f6807',1.79602572035160779951e+09,NULL,'{"intent": "open"}','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572033166265489e+09,NULL,NULL,1.79602572035160779951e+09);
 CREATE TABLE forgotten (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID;
+CREATE TABLE shadow (
+    request_id TEXT NOT NULL REFERENCES exchange (id), loop TEXT NOT NULL, version TEXT NOT NULL, production TEXT NOT NULL,
+    user TEXT NOT NULL, at REAL NOT NULL, status INTEGER NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL, tokens_in INTEGER,
+    tokens_out INTEGER, well_formed INTEGER, refused INTEGER, production_status INTEGER NOT NULL, production_latency_ms REAL NOT NULL,
+    production_first_token_ms REAL, production_tokens_out INTEGER, production_well_formed INTEGER, production_refused INTEGER,
+    agrees INTEGER, answer TEXT NOT NULL, error TEXT, PRIMARY KEY (request_id, version)
+);
+INSERT INTO "shadow" VALUES('chatcmpl-a0aece9c94a34c608e8c75ec667493d4','support','cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897','b3f71f53e6c96f036a8fe912c7c9715a',1.79602572057807302477e+09,200,6.0,1.5,3,4,1,0,200,9.44669001910369843244e-01,NULL,3,NULL,0,0,'{"intent": "open"}',NULL);
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
 CREATE INDEX exchange_by_arrival ON exchange (loop, stored_at);
 CREATE INDEX feedback_corrections ON feedback (loop, stored_at, asked_at) WHERE correction <> '';
+CREATE INDEX shadow_by_version ON shadow (loop, version, at);
 COMMIT;
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;
