@@ -19,7 +19,7 @@ from ftassets.backends.artifacts.reports import report_key as report_file
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.control.base import Control
-from ftassets.backends.control.releases import Releases, StatementMissing
+from ftassets.backends.control.releases import Releases, StatementMissing, signed_objections
 from ftassets.backends.control.reviews import read_review
 from ftassets.backends.dataset_store.base import AlreadyExists, DatasetStore
 from ftassets.backends.registry.base import Registry
@@ -34,7 +34,7 @@ from ftassets.domain.gates.policy import POOLED, evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.release.approval import Override, entitled, override_objections, still_blocked
-from ftassets.domain.release.attestation import objections, statement
+from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest, score_tags, version_tags
 from ftassets.reporting.tables import shortened
@@ -181,9 +181,7 @@ def _why_sign(releases: Releases, loop: str, manifest: VersionManifest, report_d
         return ["there is no attestation yet"]
     except SignatureInvalid as error:
         return [str(error)]
-    if signed.revoked is not None:
-        return [f"its key was revoked ({signed.revoked})"]
-    if why := objections(signed.payload, loop, manifest.digest, manifest.files, manifest.generation, time.time()):
+    if why := signed_objections(signed, loop, manifest.digest, manifest.files, manifest.generation, time.time()):
         return why
     _, _, predicate = read_statement(signed.payload)
     return [] if predicate["report_digest"] == report_digest else ["it rests on an older report"]
@@ -212,6 +210,7 @@ def _predicate(
         "review_digest": review and digest_of(review.model_dump(mode="json")),
         "verdicts": {result.name: result.verdict.value for result in results},
         "override": override and override.model_dump(),
+        "needs_approval": loop.mode == "propose",
         "run_id": report.run_id,
         **code_identity(),
         "issued_at": int(time.time()),

@@ -1,6 +1,7 @@
 """Commands on releases: approve one, override a gate, verify a signed file, and the keys behind it."""
 
 import json
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -76,16 +77,32 @@ def override(
 @app.command()
 @needs_loops
 def verify(
-    path: Annotated[Path, typer.Argument(help="A signed release, approval or override.", exists=True, dir_okay=False)],
+    path: Annotated[
+        Path | None, typer.Argument(help="A signed release, approval or override; not with --serve-gate.", exists=True, dir_okay=False)
+    ] = None,
     files: Annotated[Path | None, typer.Option("--files", help="Folder of the version; without it the one in the home.")] = None,
     loop: Annotated[str | None, typer.Option("--loop", help="The loop it must be for.")] = None,
+    serve_gate: Annotated[
+        Path | None,
+        typer.Option("--serve-gate", help="Folder of a version that a model server is to load: whether it is released for --loop now."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who signed a file, what it says, and whether it holds now; exit code 0 only if it does."""
+    """Who signed a file, what it says, and whether it holds now; exit code 0 only if it does.
+
+    With --serve-gate DIR --loop LOOP: whether DIR may be loaded, for the init container of a model server. Of the home it reads
+    releases/LOOP and the public keys in keys; no loop file is needed.
+    """
     from ftassets.cli.commands import release
     from ftassets.config.profiles import artifacts, verifier
 
     home = Home.from_env()
+    if serve_gate is not None:
+        if loop is None or path is not None or files is not None:
+            raise InvalidInput("give --serve-gate DIR with --loop LOOP, and neither a file nor --files")
+        return _gate(home, serve_gate, loop, as_json)
+    if path is None:
+        raise InvalidInput("give a signed file, or --serve-gate DIR --loop LOOP")
     found = release.verify(artifacts(home), verifier(home), known_loops(), path, files, loop)
     if as_json:
         show_json(found)
@@ -142,6 +159,24 @@ def revoke(
     typer.echo(f"{found[0].key_id} is revoked: {reason}")
     if found[0].active:
         typer.echo("it was the active key: ftassets keys rotate, then materialize the releases that shall go on")
+
+
+def _gate(home: Home, folder: Path, loop: str, as_json: bool) -> None:
+    from ftassets.backends.control.releases import Releases
+    from ftassets.backends.control.serve_gate import serve_gate
+    from ftassets.config.profiles import control, verifier
+
+    found = serve_gate(folder, loop, Releases(control(home), verifier(home)), time.time())
+    if as_json:
+        show_json({"folder": str(folder), "loop": loop, "holds": found.open, **asdict(found)})
+    elif found.open:
+        typer.echo(f"{folder} is version {str(found.version)[:12]}, released for {loop}: it may be loaded")
+    else:
+        for why in found.objections:
+            typer.echo(why, err=True)
+        typer.echo(f"{folder} must not be loaded for {loop}", err=True)
+    if not found.open:
+        raise typer.Exit(1)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -51,6 +51,10 @@ TABLE = (
         "addresses and localhost only", "ftassets.gateway.entrance",
     ),
     Variable(
+        "FTASSETS_VLLM_LOOPS", "setting", "Names of loops, with commas between, whose released adapters vLLM may load by their digest.",
+        "vLLM loads adapters without a check of ours", "ftassets.gateway.model_hosts.vllm_plugin",
+    ),
+    Variable(
         "FTASSETS_TRAINER_POD", "setting", "Path of the Pod manifest in which a training runs; needed by the profile kubernetes.", "",
         "ftassets.config.profiles",
     ),

@@ -154,6 +154,22 @@ def test_verify_says_what_is_attested_and_compares_the_files(home: Home) -> None
     assert (found["kind"], found["holds"], found["revoked"]) == ("release", False, None)
 
 
+def test_the_serve_gate_is_an_exit_code_and_needs_no_loop_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftassets.config.loops_folder.read_loop_files", None)
+    digest = released(home, "a")
+    folder = str(home.versions / digest)
+    assert "it may be loaded" in run("verify", "--serve-gate", folder, "--loop", "support").stdout
+    found = json.loads(run("verify", "--serve-gate", folder, "--loop", "support", "--json").stdout)
+    assert (found["holds"], found["version"], found["objections"]) == (True, digest, [])
+    said = run("verify", "--serve-gate", folder, "--loop", "voice", code=1).stderr
+    assert "materialize voice/release" in said
+    assert f"{folder} must not be loaded for voice" in said
+    found = json.loads(run("verify", "--serve-gate", f"{folder}/merged", "--loop", "support", "--json", code=1).stdout)
+    assert (found["holds"], found["version"]) == (False, None)
+    assert "with --loop LOOP" in run("verify", "--serve-gate", folder, code=1).output
+    assert "give a signed file" in run("verify", code=1).output
+
+
 @pytest.mark.parametrize("content", ["", "{}", "no envelope"])
 def test_verify_of_what_is_not_signed_does_not_hold(home: Home, content: str) -> None:
     released(home, "a")
@@ -175,7 +191,7 @@ def test_keys_are_rotated_and_revoked_and_releases_say_so(home: Home) -> None:
     assert "0 keys begin with 'zz'" in run("keys", "revoke", "zz", "--reason", "x", code=1).output
     run("keys", "revoke", old[:12], "--reason", "laptop lost")
     assert "revoked: laptop lost" in run("keys", "list").stdout
-    assert "its key was revoked: laptop lost" in run("verify", path, code=1).output
+    assert f"its key {old[:12]} was revoked: laptop lost" in run("verify", path, code=1).output
     state = EndpointState(production=digest, candidate="c" * 64, weight=5)
     notes = list(warnings(Releases(control(home), Ed25519Signer(home.keys)), "support", state, time.time()))
     assert "REVOKED (laptop lost): it serves until something else is released" in notes[0]

@@ -62,7 +62,10 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
     "ftassets review import": {"FILE.csv": lambda w: w.reviewed(), "NAME": lambda w: "carla"},
     "ftassets simulate": {"FILE": lambda w: str(w.file)},
     "ftassets user-hash": {"NAME": lambda w: "somebody"},
-    "ftassets verify": {"FILE": lambda w: str(w.release)},
+    "ftassets verify": {
+        "FILE": lambda w: str(w.release),
+        "DIR": lambda w: str(w.home.versions / w.release.name.removesuffix(".dsse.json")),
+    },
 }
 
 # placeholders that also stand in requests to the servers

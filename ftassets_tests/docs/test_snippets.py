@@ -35,6 +35,7 @@ COMPILED = {"docs/contributing.md": "recipes show the lines of a change, not a w
 OTHER_YAML = {
     "storage": "dagster.yaml",
     "apiVersion": "Kubernetes",
+    "initContainers": "a pod of Kubernetes",
     "services": "Docker Compose",
     "scrape_configs": "Prometheus",
     "groups": "Prometheus",

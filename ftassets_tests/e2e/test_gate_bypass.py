@@ -19,6 +19,7 @@ from ftassets.automation.runs import refusals
 from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.releases import Releases
+from ftassets.backends.control.serve_gate import serve_gate
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
@@ -522,3 +523,54 @@ class TestForgedRelease:
         start(green, base)
         with another(green, digest, expires_at=int(time.time()) - 1):
             assert green.serving.rollback(LOOP, "test", "bad answers").production == digest
+
+
+class TestServeGate:
+    """A model server that is reached without the gateway: `ftassets verify --serve-gate`, the same for an init container."""
+
+    @pytest.fixture
+    def loaded(self, green: TinyLoop, tmp_path: Path) -> Path:
+        """The released version's files on the disk of a model server."""
+        return Path(shutil.copytree(green.home.versions / candidate(green), tmp_path / "mnt"))
+
+    def why_not(self, loop: TinyLoop, folder: Path, name: str = LOOP) -> str:
+        found = serve_gate(folder, name, Releases(control(loop.home), signer(loop)), time.time())
+        return "; ".join(found.objections)
+
+    def test_the_released_version(self, green: TinyLoop, loaded: Path) -> None:
+        assert not self.why_not(green, loaded)
+
+    def test_an_edited_file(self, green: TinyLoop, loaded: Path) -> None:
+        weights = loaded / "adapter" / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\x00\x01")
+        assert "adapter/adapter_model.safetensors is missing, changed" in self.why_not(green, loaded)
+
+    def test_an_extra_file(self, green: TinyLoop, loaded: Path) -> None:
+        (loaded / "adapter" / "new_embeddings.safetensors").write_bytes(b"")
+        assert "adapter/new_embeddings.safetensors is missing, changed or not of the version" in self.why_not(green, loaded)
+
+    def test_a_link(self, green: TinyLoop, loaded: Path) -> None:
+        adapter = loaded / "adapter"
+        shutil.rmtree(adapter)
+        adapter.symlink_to(green.home.versions / candidate(green) / "adapter")
+        assert "is a link" in self.why_not(green, loaded)
+
+    def test_an_unreleased_version(self, green: TinyLoop) -> None:
+        base = load_manifest(artifacts(green.home), candidate(green)).base_digest
+        assert self.why_not(green, green.home.versions / str(base))
+
+    def test_another_loop(self, green: TinyLoop, loaded: Path) -> None:
+        assert "there is no release of version" in self.why_not(green, loaded, "other")
+        with another(green, candidate(green), loop="other"):
+            assert "for loop 'other'" in self.why_not(green, loaded)
+
+    def test_an_expired_attestation(self, green: TinyLoop, loaded: Path) -> None:
+        with another(green, candidate(green), expires_at=int(time.time()) - 1):
+            assert "has expired" in self.why_not(green, loaded)
+
+    def test_a_revoked_key(self, green: TinyLoop, loaded: Path) -> None:
+        signs = signer(green)
+        old = signs.key_id
+        signs.rotate()
+        signs.revoke(old, "laptop lost")
+        assert "was revoked: laptop lost" in self.why_not(green, loaded)

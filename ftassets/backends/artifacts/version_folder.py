@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 
 from ftassets.domain.release.version import VersionManifest
@@ -16,15 +17,31 @@ class VersionDamaged(StateDamaged):
     """A version's folder is missing, incomplete, changed, or holds a file format we refuse."""
 
 
-def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a version but its manifest, by relative path. Raises VersionDamaged on a pickle format."""
+def file_digests(folder: Path, part: str = "") -> dict[str, str]:
+    """SHA-256 of every file of a version but its manifest, or of those below its folder `part`, by path relative to the version.
+
+    Raises VersionDamaged on a pickle format.
+    """
     # os.walk follows the link by which an untuned base shares its files with the cache
-    paths = [Path(top, name) for top, _, names in os.walk(folder, followlinks=True) for name in names]
+    paths = [Path(top, name) for top, _, names in os.walk(folder / part, followlinks=True) for name in names]
     if refused := sorted(str(path.relative_to(folder)) for path in paths if path.suffix.lower() in FORBIDDEN):
         raise VersionDamaged(f"{', '.join(refused)}: only safetensors weights are taken")
     return {
         path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths) if path.relative_to(folder).as_posix() != MANIFEST
     }
+
+
+def own_files(folder: Path) -> None:
+    """Raise VersionDamaged unless all that a folder holds is regular files and folders of its own.
+
+    What a link leads to can be changed by whoever may write there, and reading a pipe never ends.
+    """
+    names = [folder, *(Path(top, name) for top, folders, files in os.walk(folder) for name in (*folders, *files))]
+    for path in names:
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            what = "a link" if stat.S_ISLNK(mode) else "no regular file"
+            raise VersionDamaged(f"{path} is {what}: copy the version with its files (cp -rL)")
 
 
 def seal(staging: Path, manifest: VersionManifest) -> None:

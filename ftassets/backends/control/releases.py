@@ -3,7 +3,7 @@
 import json
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Literal
 
@@ -11,7 +11,7 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.signer.base import SignatureInvalid, Signed, Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.release.approval import Approval, Override, approval_objections, read_approval, read_override
-from ftassets.domain.release.attestation import PREDICATE_TYPE
+from ftassets.domain.release.attestation import PREDICATE_TYPE, objections
 from ftassets.domain.release.statement import read_statement
 from ftassets.errors import FtassetsError
 
@@ -37,6 +37,14 @@ def reports_of_releases(control: Control, loop: str) -> Iterator[tuple[str, str]
         with suppress(ValueError, KeyError, TypeError):
             envelope = json.loads(control.read(_key(loop, version, "release")) or b"")
             yield version, str(read_statement(b64decode(envelope["payload"]))[2]["report_digest"])
+
+
+def signed_objections(
+    signed: Signed, loop: str, version: str, files: Mapping[str, str], generation: Mapping[str, float | int], at: float, first: bool = False
+) -> list[str]:
+    """Why what was signed does not let a version gain traffic at a time (epoch seconds); empty means it does. See `objections`."""
+    revoked = [] if signed.revoked is None else [f"its key {signed.key_id[:12]} was revoked: {signed.revoked}"]
+    return revoked + objections(signed.payload, loop, version, files, generation, at, first)
 
 
 class Releases:

@@ -12,8 +12,8 @@ from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report,
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, file_digests
 from ftassets.backends.artifacts.versions import load_manifest, version_folder
 from ftassets.backends.control.base import Control
-from ftassets.backends.control.releases import Releases, StatementMissing
-from ftassets.backends.signer.base import SignatureInvalid, Signer
+from ftassets.backends.control.releases import Releases, StatementMissing, signed_objections
+from ftassets.backends.signer.base import SignatureInvalid, Signed, Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.release.approval import (
@@ -125,14 +125,14 @@ def verify(
         kind, subjects, predicate = read_statement(signed.payload)
     except (SignatureInvalid, ValueError) as error:
         return {**found, "objections": [str(error)]}
-    why = [] if signed.revoked is None else [f"its key was revoked: {signed.revoked}"]
+    why = []
     name = str(predicate.get("loop"))
     if loop is not None and loop != name:
         why.append(f"it is for loop {name!r}, not {loop!r}")
     if kind == PREDICATE_TYPE:
-        version = str(predicate.get("version"))
-        why += _release_objections(artifacts, signed.payload, name, version, files)
+        why += _release_objections(artifacts, signed, name, str(predicate.get("version")), files)
     elif kind in KINDS:
+        why += [] if signed.revoked is None else [f"its key {signed.key_id[:12]} was revoked: {signed.revoked}"]
         why += _said_objections(kind, signed.payload, loops.get(name))
     else:
         why.append(f"{kind} is nothing this project signs")
@@ -147,7 +147,7 @@ def verify(
     }
 
 
-def _release_objections(artifacts: Artifacts, payload: bytes, loop: str, version: str, files: Path | None) -> list[str]:
+def _release_objections(artifacts: Artifacts, signed: Signed, loop: str, version: str, files: Path | None) -> list[str]:
     try:
         folder = files or version_folder(artifacts, version)
         manifest = VersionManifest.parse((folder / MANIFEST).read_bytes())
@@ -155,7 +155,7 @@ def _release_objections(artifacts: Artifacts, payload: bytes, loop: str, version
     except (OSError, ValueError, VersionDamaged) as error:
         return [f"the files of the version cannot be compared ({error}): name their folder with --files"]
     # whether the loop had a production version when it was adopted is not in the file
-    return objections(payload, loop, version, found, manifest.generation, time.time(), first=True)
+    return signed_objections(signed, loop, version, found, manifest.generation, time.time(), first=True)
 
 
 def _said_objections(kind: str, payload: bytes, loop: LoopConfig | None) -> list[str]:

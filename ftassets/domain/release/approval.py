@@ -80,6 +80,11 @@ def read_override(payload: bytes) -> Override:
     return Override.model_validate(_predicate(OVERRIDE_TYPE, payload))
 
 
+def consent_objections(approval: Approval, loop: str, version: str, report_digest: str) -> list[str]:
+    """Why an approval is not of this version and report, whoever gave it; empty means it is."""
+    return _objections(approval, loop, version, report_digest)
+
+
 def approval_objections(approval: Approval, loop: str, version: str, report_digest: str, rules: Release) -> list[str]:
     """Why an approval does not count for this version and report; empty means it does. `rules` are those of the loop file now."""
     return _objections(approval, loop, version, report_digest) + _not_entitled(approval, rules, "approve")
