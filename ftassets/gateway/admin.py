@@ -14,11 +14,11 @@ from ftassets.backends.serving.base import ADMIN_PATH, Refused
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.errors import StateDamaged
-from ftassets.gateway.admin_bodies import Body, Ramp, Renew, Rollback, Stage, Start, Unstage
+from ftassets.gateway.admin_bodies import Body, JournalQuery, Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.app import health
 from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.openapi import show_admin
-from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read_body
+from ftassets.gateway.problems import Problem, fitted, on_error, on_problem, parse, read_body
 from ftassets.gateway.recorder import Recorder
 from ftassets.gateway.router import Router
 
@@ -41,14 +41,8 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
         return endpoint
 
     async def journal(request: Request) -> Response:
-        asked = request.query_params
-        try:
-            numbers = {name: int(asked[name]) for name in ("after", "before", "newest") if name in asked}
-        except ValueError as error:
-            raise Problem(422, "after, before and newest are whole numbers", "invalid_request") from error
-        if numbers.get("newest", 1) < 1:
-            raise Problem(422, "newest is how many entries are wanted: at least 1", "invalid_request")
-        found = router.journal(**{"after": 0, **numbers}, loop=asked.get("loop"))
+        wanted = fitted(dict(request.query_params), JournalQuery, "query")
+        found = router.journal(**dict(wanted))
         return JSONResponse([transition.to_json() for transition in found])
 
     async def show_health(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Bodies of the admin API."""
+"""Bodies and queries of the admin API."""
 
 from typing import Annotated
 
@@ -11,6 +11,8 @@ By = Annotated[
     str, StringConstraints(max_length=2000), Field(description="Who asks, for the journal: run:ID, sensor:NAME, or a login name.")
 ]
 Reason = Annotated[str, StringConstraints(max_length=2000), Field(description="Why, for the journal.")]
+
+MOST = 2**53  # the largest whole number that every reader of JSON has
 
 
 class Body(BaseModel):
@@ -62,3 +64,12 @@ class Rollback(Body):
 
     by: By
     reason: Reason
+
+
+class JournalQuery(Body):
+    """Which changes are wanted."""
+
+    after: Annotated[int, Field(ge=0, le=MOST, description="Only entries with a larger number.")] = 0
+    before: Annotated[int | None, Field(ge=0, le=MOST, description="Only entries with a smaller number.")] = None
+    loop: Annotated[str | None, Field(description="Only entries of this loop.")] = None
+    newest: Annotated[int | None, Field(ge=1, le=MOST, description="Only so many of the newest entries.")] = None

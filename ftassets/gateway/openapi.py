@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
-from ftassets.gateway.admin_bodies import Ramp, Renew, Rollback, Stage, Start, Unstage
+from ftassets.gateway.admin_bodies import JournalQuery, Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.chat_request import ChatRequest
 from ftassets.gateway.feedback import FeedbackRequest
 
@@ -202,6 +202,16 @@ def _query(name: str, schema: Mapping[str, Any], description: str) -> Mapping[st
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
+def _of(model: type[BaseModel]) -> Sequence[Mapping[str, Any]]:
+    """The parameters of a query; one that may be left out is not null."""
+    found = []
+    for name, field_schema in model.model_json_schema()["properties"].items():
+        [schema] = [each for each in field_schema.get("anyOf", [field_schema]) if each.get("type") != "null"]
+        kept = {key: value for key, value in schema.items() if key not in ("title", "description")}
+        found.append(_query(name, kept, field_schema["description"]))
+    return found
+
+
 _ONE_LOOP = _query("loop", {"type": "string"}, "Only this loop. Default: all loops.")
 # by the name of the route
 PUBLIC: dict[str, Operation] = {
@@ -303,12 +313,7 @@ ADMIN: dict[str, Operation] = {
         "Changes, oldest first.",
         ("no_token", "invalid_request"),
         answer=list[Transition],
-        parameters=(
-            _query("after", {"type": "integer", "default": 0}, "Only entries with a larger number."),
-            _query("before", {"type": "integer"}, "Only entries with a smaller number."),
-            _query("loop", {"type": "string"}, "Only entries of this loop."),
-            _query("newest", {"type": "integer", "minimum": 1}, "Only so many of the newest entries."),
-        ),
+        parameters=_of(JournalQuery),
     ),
     "health": Operation(
         "Whether every version with traffic answers, and its answers can be recorded.",

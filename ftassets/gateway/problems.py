@@ -98,9 +98,14 @@ def parse(body: bytes, model: type[_Body]) -> tuple[_Body, dict]:
         content = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise Problem(400, f"the body is not JSON: {error}", "invalid_json") from error
+    return fitted(content, model, "body"), content
+
+
+def fitted(content: object, model: type[_Body], what: str) -> _Body:
+    """What came, a body or a query, as a model. Raises Problem (422)."""
     try:
-        return model.model_validate(content), content
+        return model.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "body"
+        where = ".".join(map(str, first["loc"])) or what
         raise Problem(422, f"{where}: {first['msg']}", "invalid_request", param=where) from error

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from math import inf
 from types import MappingProxyType
 
 from ftassets.backends.artifacts.base import Artifacts
@@ -134,9 +133,9 @@ class Router:
         """State of every loop whose state can be read."""
         return dict(self._states)
 
-    def journal(self, after: int, before: float = inf, loop: str | None = None, newest: int | None = None) -> list[Transition]:
+    def journal(self, after: int, before: int | None = None, loop: str | None = None, newest: int | None = None) -> list[Transition]:
         """Changes with a number between `after` and `before`, oldest first: of one loop if it is named, and only so many of the newest."""
-        wanted = (t for t in self._journal.backwards(after) if t.number < before and loop in (None, t.loop))
+        wanted = (t for t in self._journal.backwards(after) if (before is None or t.number < before) and loop in (None, t.loop))
         return list(islice(wanted, newest))[::-1]
 
     def wanted(self) -> set[str]:
