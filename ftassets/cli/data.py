@@ -1,4 +1,4 @@
-"""Commands on a loop's data: curate a file, hand rows out for labelling, export a dataset."""
+"""Commands on a loop's data: curate a file, hand rows out for labelling, export a dataset or a version."""
 
 import os
 import sys
@@ -28,6 +28,7 @@ from ftassets.cli.common import (
 )
 from ftassets.config.home import Home
 from ftassets.config.outputs import check_new_file, write_file
+from ftassets.errors import InvalidInput
 from ftassets.exits import FAILED
 from ftassets.wording import amount
 
@@ -199,12 +200,22 @@ def label_import(
 @needs_loops
 def export_dataset(
     loop: Loop,
-    out: Annotated[Path, typer.Option("--out", help="New or empty folder.")],
-    commit: Annotated[str, typer.Option(help="Commit, tag or branch.")] = "main",
+    out: Annotated[Path | None, typer.Option("--out", help="New or empty folder for the dataset.")] = None,
+    commit: Annotated[str, typer.Option(help="Commit, tag or branch of the dataset.")] = "main",
+    ollama: Annotated[Path | None, typer.Option("--ollama", help="New or empty folder for a released version, instead of --out.")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="Beginning of its digest; without it the newest release.")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a dataset as Parquet with its card, as `datasets.load_dataset` opens it, and its preference pairs for TRL's DPO trainer."""
+    """Write a dataset as Parquet with its card, as `datasets.load_dataset` opens it, and its preference pairs for TRL's DPO trainer.
+
+    With --ollama: a released version with its Modelfile, as `ollama create` reads it. A version that is not released now is refused.
+    """
+    if (out is None) == (ollama is None):
+        raise InvalidInput("give --out for a dataset, or --ollama for a released version")
+    if ollama is not None:
+        return _for_ollama(loop, version, ollama, force, as_json)
+    assert out is not None
     from ftassets.assets._shared.dataset_export import export, export_pairs
     from ftassets.workers.training.token_counts import base_control_tokens
 
@@ -217,6 +228,20 @@ def export_dataset(
     typer.echo(f'load_dataset("parquet", data_files={files!r})')
     if pairs:
         typer.echo(f'load_dataset("json", data_files={str(pairs)!r})')
+
+
+def _for_ollama(loop: str, version: str | None, out: Path, force: bool, as_json: bool) -> None:
+    from ftassets.cli.commands import export_ollama
+    from ftassets.config.profiles import verifier
+
+    artifacts, control, signer = backend("artifacts"), backend("control"), verifier(Home.from_env())
+    made = export_ollama.run(artifacts, control, signer, known_loop(loop), version, out, force, not_to_write_over())
+    if as_json:
+        show_json({"loop": loop, **asdict(made)})
+        return
+    typer.echo(f"version {made.version[:12]} of {loop}: ollama create {loop.replace('_', '-')} -f {out / 'Modelfile'}")
+    if made.note:
+        typer.secho(made.note, fg=typer.colors.YELLOW, err=True)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.domain.release.version import ADAPTER
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"vllm.{__name__}")  # vLLM shows the lines of its own loggers alone
 LOOPS = "FTASSETS_VLLM_LOOPS"
 NAME = "ftassets"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
