@@ -9,25 +9,21 @@ from ftassets.assets._shared.accepted import accepted_dataset
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
-from ftassets.assets._shared.tracking import tracked
+from ftassets.assets._shared.tracked_training import train_tracked
 from ftassets.assets._shared.training_job import prepare
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
-from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, version_key, workshop
+from ftassets.backends.artifacts.versions import load_manifest, verify, version_key, workshop
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
-from ftassets.backends.trainer.attempts import train_through
 from ftassets.backends.trainer.base import Trainer, TrainingFailed
-from ftassets.backends.trainer.stored_checkpoints import forget_checkpoints, reached_step
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import run_mirror
 from ftassets.domain.acceptance import Check
 from ftassets.domain.dataset.rows import left_out
-from ftassets.domain.release.version import ADAPTER, VersionManifest
+from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_checks
-from ftassets.domain.training.job import TrainingResult
 from ftassets.domain.training.overfit import overfit_note
 from ftassets.reporting.plots import loss_curve
 from ftassets.reporting.tables import shortened
@@ -67,22 +63,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if made.unreadable:
             context.log.warning(f"{left_out(made.unreadable, f'the dataset {commit[:12]}')}. The next dataset is without them")
         context.log.info(f"{amount(made.rows, 'row')}, {made.new} of them new to production")
-        job = made.job
         try:
-            goes_on = reached_step(artifacts, loop.name, job.checkpoints) > 0
-            with tracked(registry, run_mirror(loop.tracking, home), job, context, goes_on) as run:
-                result = train_through(trainer, job, artifacts, context)
-                for digest in (result.base_digest, result.digest):
-                    keep(artifacts, digest)
-                manifest = load_manifest(artifacts, result.digest)
-                adapter_folder = version_folder(artifacts, result.digest) / ADAPTER if manifest.kind == ADAPTER else None
-                run.finish(manifest, adapter_folder, _numbers(result))
+            trained = train_tracked(loop, made.job, trainer, artifacts, registry, home, context)
         except TrainingFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(job.checkpoints, ignore_errors=True)
-        forget_checkpoints(artifacts, loop.name)
+        result, manifest = trained.result, trained.manifest
         checks = _check_results(artifacts, manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.digest),
@@ -93,8 +78,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "lineage": shortened(result.lineage),
                 "dataset_commit": commit[:12],
                 **({"passed_over": dataset.passed_over} if dataset.passed_over else {}),
-                **_numbers(result),
-                "mlflow_run": run.page,
+                **result.numbers,
+                "mlflow_run": trained.page,
                 "folder": place(version_key(result.digest), result.digest),
                 **({"left_out": dict(result.left_out)} if result.left_out else {}),
                 **({"overfit": note} if (note := overfit_note(result.validation_losses)) else {}),
@@ -105,21 +90,6 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         )
 
     return adapter
-
-
-def _numbers(result: TrainingResult) -> dict[str, float]:
-    numbers = {
-        "rows": result.rows,
-        "steps": result.steps,
-        "train_seconds": result.train_seconds,
-        "tokens_per_second": result.tokens_per_second,
-        "trainable_parameters": result.trainable_parameters,
-        "first_loss": result.first_loss,
-        "last_loss": result.last_loss,
-        "validation_loss": result.validation_loss,
-        "merged_agreement": result.merged_agreement,
-    }
-    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def _verdict(checks: Sequence[dg.AssetCheckResult]) -> str:

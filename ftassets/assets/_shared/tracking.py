@@ -22,10 +22,12 @@ from ftassets.domain.training.points import LOSS, VALIDATION_LOSS, Curves, Point
 from ftassets.domain.training.recipe import recipe, training_key
 from ftassets.errors import in_one_line
 from ftassets.reporting.plots import loss_curve
+from ftassets.workers.training.points import whole_lines
 
 EVERY = 5.0  # seconds between two looks at what the training noted
 GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
 RUN_TAG = "ftassets/mlflow_run"  # tag of a Dagster run: its training in MLflow
+ALIGNED_RUN_TAG = "ftassets/mlflow_run_aligned"  # and the one on preferences, which follows in the same run
 DAGSTER_URL = "FTASSETS_DAGSTER_URL"
 _KILLS = (TrainingKilled, DagsterExecutionInterruptedError, KeyboardInterrupt)
 _ELSEWHERE = ("dataset_commit", "dagster_run_id", "dagster_run_url", "digest", "lineage", "code_commit")  # tags that a mirror gets
@@ -47,14 +49,13 @@ class TrackedRun:
         url = run_url(context.run_id)
         tags = {"loop": job.loop, "dagster_run_id": context.run_id, **({"dagster_run_url": url} if url else {})}
         tags |= {"dataset_commit": job.dataset_commit, "checkpoints": str(job.checkpoints)}
-        settings = {
-            name: value for name, value in recipe(job.task, job.train, job.parent, job.alignment).items() if name != "system_prompt"
-        }
+        settings = {name: value for name, value in recipe(job.task, job.train, job.parent).items() if name != "system_prompt"}
+        settings |= {f"align.{name}": value for name, value in (job.alignment or {}).items()}
         params = {**settings, "start_from": job.parent or "base", "base_model": job.base_model, "dataset_commit": job.dataset_commit}
-        name = f"training {job.dataset_commit[:12]}"
+        name = f"training {job.dataset_commit[:12]}" if job.align is None else f"{job.align.method} {str(job.preferences_commit)[:12]}"
         training = registry.begin_training(job.loop, name, training_key(job), params, tags, goes_on)
         self.run_id, self._recorded = training.run_id, training.recorded
-        context.instance.add_run_tags(context.run_id, {RUN_TAG: self.run_id})
+        context.instance.add_run_tags(context.run_id, {ALIGNED_RUN_TAG if job.align else RUN_TAG: self.run_id})
         self._mirrored(lambda mirror: context.log.info(f"also shown in {mirror.begin(self.run_id, name, params | tags)}"))
         self._curves, self._unsent, self._read = Curves(), list[Point](), 0
         self._began, self._warned = time.monotonic(), False
@@ -108,8 +109,8 @@ class TrackedRun:
 
     def _send(self) -> None:
         """Send what is new in the file, and what could not be sent before."""
-        points, self._read = _read(self._job.points_file, self._read)
-        new = unrecorded(self._curves.add(points), self._recorded)
+        lines, self._read = whole_lines(self._job.points_file, self._read)
+        new = unrecorded(self._curves.add(map(from_line, lines)), self._recorded)
         self._mirrored(lambda mirror: mirror.log_points(new))
         self._unsent += new
         if self._unsent:
@@ -187,14 +188,3 @@ def track_scores(
         except Exception as error:
             context.log.warning(f"the scores are not in tracking.wandb, which failed: {in_one_line(error)}")
     return {"mlflow_run": run_id if page is None else dg.MetadataValue.url(page)}
-
-
-def _read(file: Path, start: int) -> tuple[list[Point], int]:
-    """The points of all whole lines from a place in the file on, and where the next one begins."""
-    try:
-        with file.open("rb") as lines:
-            lines.seek(start)
-            whole = lines.read().rpartition(b"\n")[0]
-    except FileNotFoundError:  # the training has not come as far as a step
-        return [], start
-    return [from_line(line) for line in whole.splitlines()], start + (len(whole) + 1 if whole else 0)

@@ -7,35 +7,32 @@ from typing import Any
 import dagster as dg
 
 from ftassets.assets._shared.accepted import ALIGNMENT, accepted_adapter
-from ftassets.assets._shared.dataset_files import pairs_from_parquet, pairs_path, rated_from_parquet, rated_path, read_splits
+from ftassets.assets._shared.alignment_job import newest_preferences, prepare_alignment, read_preferences
+from ftassets.assets._shared.dataset_files import read_splits
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
+from ftassets.assets._shared.tracked_training import train_tracked
 from ftassets.assets.aligned_adapter.measuring import measure_preferences, measure_scores, unit_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_key, store_report
 from ftassets.backends.artifacts.version_folder import VersionDamaged
-from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, version_key, workshop
-from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
+from ftassets.backends.artifacts.versions import load_manifest, verify, version_key, workshop
+from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.backends.registry.base import Registry
-from ftassets.backends.trainer.attempts import train_through
 from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled
-from ftassets.backends.trainer.stored_checkpoints import forget_checkpoints
 from ftassets.config.home import Home
 from ftassets.config.loop import Align, LoopConfig
 from ftassets.domain.acceptance import in_words, refusals
-from ftassets.domain.dataset.preference_rules import Preference
 from ftassets.domain.dataset.preference_split import PreferenceSplit, split_preferences
 from ftassets.domain.dataset.rated import Rated
-from ftassets.domain.dataset.rows import Example, to_jsonl
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.conversations import linked
 from ftassets.domain.evaluation.scored_turns import conversation_of
 from ftassets.domain.gates.alignment import Alignment, Decision, decide, too_few
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.release.version import ADAPTER, VersionManifest, version_tags
+from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING, version_checks
-from ftassets.domain.training.aligned_train import aligned_train
-from ftassets.domain.training.job import TrainingJob
 from ftassets.reporting.plots import loss_curve
 from ftassets.wording import amount
 
@@ -61,7 +58,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         tuned = load_manifest(artifacts, accepted.id)
         assert tuned.dataset_commit is not None  # an accepted adapter names its dataset
         splits = read_splits(dataset_store, tuned.dataset_commit, loop.name, bad=[])
-        commit, rows = _committed(dataset_store, loop, align)
+        commit = newest_preferences(dataset_store, loop.name, align)
+        rows = read_preferences(dataset_store, loop.name, align, commit) if commit else []
         split = split_preferences(rows, splits, align.held_out, loop)
         metadata: dict[str, Any] = {
             "tuned": tuned.digest[:12],
@@ -75,55 +73,20 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if why:
             return _result(context, tuned.digest, Decision(Verdict.NOT_ENOUGH_DATA, why), metadata)
         assert commit is not None
-        work, checkpoints = home.work / context.run_id, home.checkpoints / loop.name
+        work = home.work / context.run_id
         shutil.rmtree(work, ignore_errors=True)  # an earlier attempt of this run died here
-        work.mkdir(parents=True)
-        (work / "train.jsonl").write_text(to_jsonl(split.train))
-        (work / "validation.jsonl").write_text(to_jsonl(split.held_out))
-        job = TrainingJob(
-            loop=loop.name,
-            base_model=loop.base_model,
-            task=loop.task,
-            train=aligned_train(loop.train, align),
-            align=align,
-            preferences_commit=commit,
-            dataset_commit=tuned.dataset_commit,
-            dataset_hash=tuned.dataset_hash,
-            train_file=work / "train.jsonl",
-            validation_file=work / "validation.jsonl",
-            start_from=version_folder(artifacts, tuned.digest) / ADAPTER,
-            work=work,
-            checkpoints=checkpoints,
-            home=home.root,
-            versions=workshop(artifacts),
-        )
+        job = prepare_alignment(artifacts, loop, align, tuned, commit, split, work, home, workshop(artifacts))
         try:
-            result = train_through(trainer, job, artifacts, context)
+            trained = train_tracked(loop, job, trainer, artifacts, registry, home, context)
         except TrainingKilled as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except TrainingFailed as error:  # the fine-tuned version is as good as it was
             return _result(context, tuned.digest, Decision(Verdict.FAIL, f"the training on preferences ended: {error}"), metadata)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        forget_checkpoints(artifacts, loop.name)
-        for digest in (result.base_digest, result.digest):
-            keep(artifacts, digest)
-        aligned = load_manifest(artifacts, result.digest)
-        tracked = registry.log_training(
-            loop.name,
-            f"adapter-{aligned.digest[:12]}",
-            {**aligned.training, "base_model": loop.base_model, "dataset_commit": tuned.dataset_commit, "start_from": tuned.digest},
-            result.numbers,
-            result.losses,
-            {**version_tags(aligned), "digest": aligned.digest, "dagster_run_id": context.run_id, "loop": loop.name},
-            version_folder(artifacts, aligned.digest) / ADAPTER,
-        )
-        page = registry.link(loop.name, tracked)
+        result, aligned = trained.result, trained.manifest
         metadata |= {
             "aligned": aligned.digest[:12],
             **result.numbers,
-            "mlflow_run": tracked if page is None else dg.MetadataValue.url(page),
+            "mlflow_run": trained.page,
             "folder": place(version_key(aligned.digest), aligned.digest),
             "loss": dg.MetadataValue.md(loss_curve(result.losses, result.validation_losses)),
         }
@@ -156,17 +119,6 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         return _result(context, candidate, decision, metadata)
 
     return aligned_adapter
-
-
-def _committed(store: DatasetStore, loop: LoopConfig, align: Align) -> tuple[str | None, Sequence[Preference]]:
-    """The commit of the preferences on main with its rows; None before the first one."""
-    path = pairs_path(loop.name) if align.method == "dpo" else rated_path(loop.name)
-    try:
-        commit = store.last_change("main", path)
-    except ObjectNotFound:
-        return None, []
-    content = store.read(commit, path)
-    return commit, pairs_from_parquet(content) if align.method == "dpo" else rated_from_parquet(content)
 
 
 def _not_enough(split: PreferenceSplit[Any], validation: Sequence[Example], align: Align) -> str | None:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.config.loop import Align, Task, Train
 
+POINTS = "points.jsonl"
+
 
 class TrainingJob(BaseModel):
     """Everything a training process needs; written as JSON next to its data."""
@@ -19,6 +21,7 @@ class TrainingJob(BaseModel):
     train: Train
     align: Align | None = None  # the rows are preferences, by which the adapter `start_from` is trained on
     preferences_commit: str | None = None  # of these rows
+    preferences_hash: str | None = None  # SHA-256 of `train_file` then: which rows of the commit are trained on depends on settings
     dataset_commit: str
     dataset_hash: str | None = None
     train_file: Path  # JSONL of Example; of Pair or Rated for an alignment, and so is `validation_file`
@@ -34,7 +37,7 @@ class TrainingJob(BaseModel):
     @property
     def points_file(self) -> Path:
         """Where the process notes its numbers step by step, a `Point` a line; an attempt after a kill appends to the same file."""
-        return self.work / "points.jsonl"
+        return self.work / POINTS
 
     @property
     def parent(self) -> str | None:
@@ -45,7 +48,10 @@ class TrainingJob(BaseModel):
     def alignment(self) -> dict[str, Any] | None:
         """What the recipe of a version has besides that was trained on preferences."""
         align = self.align
-        return None if align is None else {"method": align.method, "beta": align.beta, "preferences_commit": self.preferences_commit}
+        if align is None:
+            return None
+        rows = {"preferences_commit": self.preferences_commit, "preferences_hash": self.preferences_hash}
+        return {"method": align.method, "beta": align.beta, "held_out": align.held_out, **rows}
 
 
 class TrainingResult(BaseModel):

@@ -23,6 +23,17 @@ def tracking(file: Path) -> Track:
     return track
 
 
+def whole_lines(file: Path, start: int) -> tuple[list[bytes], int]:
+    """The whole lines from a place in a file on, which may not be there yet, and where the next one begins."""
+    try:
+        with file.open("rb") as lines:
+            lines.seek(start)
+            whole = lines.read().rpartition(b"\n")[0]
+    except FileNotFoundError:  # the training has not come as far as a step
+        return [], start
+    return whole.splitlines(), start + (len(whole) + 1 if whole else 0)
+
+
 def memory() -> dict[str, float]:
     """Memory of this process in MiB, and the most it has taken of its GPU if it has one."""
     import torch

@@ -1,52 +1,71 @@
 """A training on preferences in a whole loop: its version is the candidate only if it proved to be better."""
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
-from ftassets.assets._shared.events import data_version, metadata_value, newest, node
+from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
+from ftassets.assets._shared.tracking import ALIGNED_RUN_TAG, RUN_TAG
 from ftassets.backends.artifacts.reports import find_report, read_report
 from ftassets.backends.artifacts.versions import load_manifest
-from ftassets.config.profiles import artifacts, embedded
+from ftassets.backends.trainer.base import TrainingTerminated
+from ftassets.config.profiles import artifacts
 from ftassets.domain.gates.alignment import Alignment, decide
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.feedback import Feedback
-from ftassets.testing.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, right_answer, tiny_loop
+from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.testing.tiny_loop import LOOP, TinyLoop, TrainerHere
+from ftassets.workers.process import Terminated
+from ftassets.workers.training.sft import train
+from ftassets_tests.assets.aligned_adapter.loops import aligned_loop, correct
 
 pytestmark = [pytest.mark.slow, pytest.mark.models, pytest.mark.timeout(600)]
-
-SETTINGS = {"min_rows": 20, "margin": 0.9, "confidence": 0.6, "learning_rate": 0.01, "epochs": 3, "held_out": 0.3}
-
-
-@contextmanager
-def aligned_loop(folder: Path, **align: Any) -> Iterator[TinyLoop]:
-    """A loop whose gates ask no server, and that trains on preferences."""
-    gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.9}]
-    with tiny_loop(folder, gates=gates, align={**SETTINGS, "method": "dpo", **align}) as tiny:
-        yield tiny
-
-
-def correct(tiny: TinyLoop, verb: str = "open") -> None:
-    """Users of this verb get a wrong room, and correct it."""
-    log, now = embedded(tiny.home)["traffic_log"](), time.time()
-    for number, (colour, room) in enumerate((colour, room) for colour in COLOURS for room in ROOMS):
-        name, prompt = f"{verb}-{number}", f"{verb} the {colour} lamp in the {room} kindly"
-        wrong = right_answer(verb, ROOMS[(number + 3) % len(ROOMS)])
-        messages = json.dumps([{"role": "user", "content": prompt}])
-        log.append([Exchange(name, LOOP, "a" * 64, f"user-{number}", prompt, messages, wrong, 200, now - 60, 1.0, 1.0, 9, 9, 100.0)])
-        log.add_feedback(Feedback(name, now - 30, "down", right_answer(verb, room)))
 
 
 def event(tiny: TinyLoop, name: str) -> Any:
     found = newest(tiny.instance, node(LOOP, name))
     assert found is not None
     return found
+
+
+def event_of(tiny: TinyLoop, name: str, version: str) -> Any:
+    return next(made for _, made in history(tiny.instance, node(LOOP, name)) if data_version(made) == version)
+
+
+def trainings(tiny: TinyLoop) -> dict[str, Any]:
+    """What MLflow has of the loop's trainings on preferences, by run id."""
+    registry = tiny.resources["registry"].resource_fn(dg.build_init_resource_context())
+    runs = registry._client().search_runs([registry.experiment(LOOP)])
+    return {run.info.run_id: run for run in runs if run.data.params.get("align.method")}
+
+
+def losses(tiny: TinyLoop, run_id: str) -> list[int]:
+    registry = tiny.resources["registry"].resource_fn(dg.build_init_resource_context())
+    return [each.step for each in registry._client().get_metric_history(run_id, "loss")]
+
+
+class AskedToEnd(TrainerHere):
+    """Trains on preferences for some steps, is asked to end, and cannot be started again; others it trains as always."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def train(self, job: TrainingJob, context: Any) -> TrainingResult:
+        if job.align is None:
+            return super().train(job, context)
+        if self.left < 0:
+            raise TrainingTerminated("the machine is gone")
+
+        def stop_asked() -> bool:
+            self.left -= 1
+            return self.left < 0
+
+        try:
+            return train(job, context.log.info, 1, stop_asked)
+        except Terminated as error:
+            raise TrainingTerminated(str(error)) from error
 
 
 def test_a_version_that_proved_to_be_better_is_the_candidate_and_the_next_cycle_continues_from_it(tmp_path: Path) -> None:
@@ -77,6 +96,43 @@ def test_a_version_that_proved_to_be_better_is_the_candidate_and_the_next_cycle_
         assert again.parent == aligned, "fine-tuning continues from what production serves"
         assert "align" not in again.recipe
 
+        [(run_id, run)] = trainings(tiny).items()
+        assert (run.info.status, run.info.run_name) == ("FINISHED", f"adapter-{aligned[:12]}")
+        assert run_id == metadata_value(made, "mlflow_run")
+        assert (run.data.params["align.method"], run.data.params["start_from"]) == ("dpo", tuned)
+        assert run.data.params["align.preferences_commit"] == manifest.recipe["align"]["preferences_commit"]
+        assert losses(tiny, run_id) == list(range(1, int(run.data.metrics["steps"]) + 1))
+        assert run.data.tags["gates"].startswith("PASS"), "its eval report is with it"
+        dagster_run = tiny.instance.get_run_by_id(run.data.tags["dagster_run_id"])
+        assert dagster_run is not None
+        assert dagster_run.tags[ALIGNED_RUN_TAG] == run_id
+        assert dagster_run.tags[RUN_TAG] == metadata_value(event_of(tiny, "adapter", tuned), "mlflow_run")
+
+
+def test_a_training_on_preferences_that_is_killed_is_resumed_in_its_run_of_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with aligned_loop(tmp_path, tracking={"wandb": "loops"}) as tiny:
+        correct(tiny)
+        tiny.resources["trainer"] = AskedToEnd(after=3)
+        assert not tiny.materialize(
+            "seed_examples", "golden_set", "curated_dataset", "preference_pairs", "adapter", "aligned_adapter"
+        ).success
+        [(run_id, run)] = trainings(tiny).items()
+        assert run.info.status == "KILLED"
+        assert run.data.tags["ended_because"] == "the machine is gone"
+        reached = losses(tiny, run_id)
+        assert reached == list(range(1, len(reached) + 1))
+        tiny.resources["trainer"] = TrainerHere()
+        assert tiny.materialize("aligned_adapter").success
+        [(again, run)] = trainings(tiny).items()
+        assert (again, run.info.status) == (run_id, "FINISHED")
+        steps = losses(tiny, run_id)
+        assert steps == list(range(1, int(run.data.metrics["steps"]) + 1))
+        assert len(steps) > len(reached)
+        assert run.data.tags["dagster_run_id"] == tiny.instance.get_runs(limit=1)[0].run_id
+        assert list(tiny.home.root.rglob(f"run-{run_id}.wandb")), "the mirror has it under the same name"
+
 
 @pytest.mark.parametrize(("method", "what"), [("dpo", "preference pairs"), ("kto", "rated answers")])
 def test_with_few_preferences_nothing_is_trained_and_the_fine_tuned_version_is_the_candidate(
@@ -103,6 +159,9 @@ def test_a_training_on_preferences_that_diverges_leaves_the_fine_tuned_version(t
         made = event(tiny, "aligned_adapter")
         assert data_version(made) == data_version(event(tiny, "adapter"))
         assert str(metadata_value(made, "verdict")).startswith("FAIL: ")
+        [run] = trainings(tiny).values()
+        assert run.info.status == "FAILED"
+        assert run.data.tags["ended_because"] in str(metadata_value(made, "verdict"))
 
 
 def test_thumbs_without_a_pair_are_trained_on_by_kto_and_what_is_measured_decides(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ftassets.domain.training.points import Curves, Point, from_line
 from ftassets.testing.tiny_job import tiny_job
 from ftassets.workers.process import Terminated
+from ftassets.workers.training.points import whole_lines
 from ftassets.workers.training.sft import train
 
 pytestmark = [pytest.mark.models]
@@ -60,3 +61,14 @@ def test_a_training_that_is_taken_up_elsewhere_tells_its_whole_curve(tmp_path: P
     curves = Curves()
     curves.add(noted(job.points_file))
     assert curves.of == {"loss": whole.losses, "validation_loss": whole.validation_losses}
+
+
+def test_a_line_is_read_once_and_only_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "points.jsonl"
+    assert whole_lines(file, 0) == ([], 0)
+    file.write_bytes(b"one\ntwo\nthr")
+    assert whole_lines(file, 0) == ([b"one", b"two"], 8)
+    assert whole_lines(file, 8) == ([], 8)
+    with file.open("ab") as out:
+        out.write(b"ee\n")
+    assert whole_lines(file, 8) == ([b"three"], 14)

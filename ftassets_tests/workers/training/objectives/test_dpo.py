@@ -35,7 +35,8 @@ def test_it_makes_a_version_that_names_what_it_was_made_from(tmp_path: Path, tun
     manifest = verify_folder(job.versions / result.digest)
     assert result.digest != tuned[1].digest
     assert manifest.parent == tuned[1].digest
-    assert manifest.recipe["align"] == {"method": "dpo", "beta": 0.1, "preferences_commit": "e" * 40}
+    rows = {"preferences_commit": "e" * 40, "preferences_hash": None}
+    assert manifest.recipe["align"] == {"method": "dpo", "beta": 0.1, "held_out": 0.1, **rows}
     assert manifest.recipe["learning_rate"] == 1e-3
     assert manifest.dataset_commit == job.dataset_commit
     assert manifest.lineage == f"trained on preferences by dpo from {tuned[1].digest}"
