@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from ftassets.config.loop import LoopConfig, Train
+from ftassets.config.loop import Align, LoopConfig, Train
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.evidence import tested
 from ftassets.domain.gates.independent_units import counted, pooled
@@ -14,7 +15,14 @@ from ftassets.errors import FtassetsError, in_one_line
 from ftassets.wording import amount
 
 _ONE_SIDED = 0.975  # confidence of each bound of a 95 % interval
-_NOT_OF_TRAIN = ("system_prompt", "start_from")  # parts of a recipe that are no fields of `train`
+_NOT_OF_TRAIN = ("system_prompt", "start_from", "align")  # parts of a recipe that are no fields of `train`
+_ROWS = ("preferences_commit", "preferences_hash")  # parts of its `align` that are no settings
+_STEPS = (
+    "learning_rate",
+    "epochs",
+    "batch_size",
+    "gradient_accumulation_steps",
+)  # settings of `align` that its recipe has in those of `train`
 
 
 class NotRepeatable(FtassetsError):
@@ -39,22 +47,21 @@ class Compared:
 
 
 def as_trained(loop: LoopConfig, manifest: VersionManifest) -> LoopConfig:
-    """The loop with base, prompt and training settings of a version. Raises NotRepeatable."""
+    """The loop with base, prompt and training settings of a version, and with `align` only if it was trained on preferences.
+
+    Raises NotRepeatable.
+    """
     name = manifest.digest[:12]
     if manifest.kind not in TRAINED or manifest.dataset_commit is None:
         raise NotRepeatable(
             f"version {name} was not trained here (it is {'adopted' if manifest.kind in TRAINED else manifest.kind}): its manifest names "
             "no dataset, so it cannot be trained again"
         )
-    if "align" in manifest.recipe:
-        raise NotRepeatable(
-            f"version {name} was trained on preferences, which is not trained again yet: take the version that it starts from, "
-            f"{(manifest.parent or '')[:12]}"
-        )
     kept = {field: getattr(loop.train, field) for field in DECIDES_NOTHING - {"preset", "max_time"}}
     settings = {field: value for field, value in manifest.recipe.items() if field not in _NOT_OF_TRAIN}
     try:
         train = Train.model_validate({**kept, **settings})
+        align = Align.model_validate(_align(manifest)) if "align" in manifest.recipe else None
     except ValueError as error:
         raise NotRepeatable(
             f"the recipe of version {name} has settings that this release does not take ({in_one_line(error)}): use the release that "
@@ -66,7 +73,13 @@ def as_trained(loop: LoopConfig, manifest: VersionManifest) -> LoopConfig:
             **{field: value for field, value in manifest.generation.items() if field in type(loop.task).model_fields},
         }
     )
-    return loop.model_copy(update={"base_model": manifest.base_model, "task": task, "train": train})
+    return loop.model_copy(update={"base_model": manifest.base_model, "task": task, "train": train, "align": align})
+
+
+def _align(manifest: VersionManifest) -> dict[str, Any]:
+    """Settings of a training on preferences. What the result had to prove is not among them: it changes nothing of the training."""
+    own = {field: value for field, value in manifest.recipe["align"].items() if field not in _ROWS}
+    return {**own, **{field: manifest.recipe[field] for field in _STEPS if field in manifest.recipe}}
 
 
 def weights_of(manifest: VersionManifest) -> dict[str, str]:
@@ -94,6 +107,17 @@ def same_bytes(manifest: VersionManifest, again: VersionManifest) -> Compared | 
     text = f"the {'adapter has' if manifest.kind == ADAPTER else 'weights have'} the same bytes"
     text += f"; other files differ: {', '.join(others)}" if others else f", and so has every other file of version {manifest.digest[:12]}"
     return Compared(Outcome.REPRODUCED, text)
+
+
+def first_stage(manifest: VersionManifest, again: VersionManifest) -> str:
+    """What came of the fine-tuning before a training on preferences, in a sentence; its answers are not compared."""
+    name = manifest.digest[:12]
+    if weights_of(manifest) == weights_of(again):
+        return f"the fine-tuning before it, version {name}, was trained again first: its adapter has the same bytes"
+    return (
+        f"the fine-tuning before it, version {name}, was trained again first and has other weights, from which the training on preferences "
+        "started: what is compared is the result of both"
+    )
 
 
 def same_scores(before: Sequence[Score], again: Sequence[Score], margin: float) -> Compared:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ftassets.assets._shared.dataset_files import dataset_objects, read_splits
-from ftassets.assets._shared.events import data_version, newest, node
+from ftassets.assets._shared.dataset_files import dataset_objects, pairs_path, read_splits
+from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.backends.artifacts.version_folder import seal
 from ftassets.backends.artifacts.versions import digests, load_manifest
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -23,6 +23,7 @@ from ftassets.domain.chat import question
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.training.reproduction import Compared, NotRepeatable, Outcome
 from ftassets.testing.tiny_loop import LOOP, EvaluatorHere, TinyLoop, TrainerHere, tiny_loop
+from ftassets_tests.assets.aligned_adapter.loops import aligned_loop, correct
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]
 
@@ -78,6 +79,47 @@ def test_a_version_that_continued_production_is_made_from_production_again(tiny:
             again(tiny, second)
     finally:
         hidden.rename(folder)
+
+
+def test_a_version_trained_on_preferences_is_made_from_its_fine_tuning_again(tmp_path: Path) -> None:
+    with aligned_loop(tmp_path) as tiny:
+        correct(tiny)
+        assert tiny.materialize("seed_examples", "golden_set", "curated_dataset", "preference_pairs", "adapter", "aligned_adapter").success
+        tuned, store = adapter(tiny), GitDatasetStore(tiny.home.datasets)
+        aligned = str(metadata_value(made := newest(tiny.instance, node(LOOP, "aligned_adapter")), "aligned"))
+        [manifest] = [each for name in digests(artifacts(tiny.home)) if (each := load_manifest(artifacts(tiny.home), name)).parent == tuned]
+        assert made is not None
+        assert manifest.digest.startswith(aligned)
+        before = digests(artifacts(tiny.home))
+        without = TinyLoop(**{**vars(tiny), "loop": tiny.loop.model_copy(update={"align": None})})
+        for loop in (tiny, without):  # the manifest says how it was trained, whatever the loop file has now
+            found = again(loop, manifest.digest)
+            assert (found.compared.outcome, found.again) == (Outcome.REPRODUCED, manifest.digest)
+            assert found.compared.sentence.startswith("the adapter has the same bytes, and so has every other file")
+            fine_tuning = f"the fine-tuning before it, version {tuned[:12]}, was trained again first: its adapter has the same bytes"
+            assert found.fine_tuning == describe(found).splitlines()[1] == fine_tuning
+        assert digests(artifacts(tiny.home)) == before
+
+        first = load_manifest(artifacts(tiny.home), tuned)
+        state(first, tiny, recipe={**first.recipe, "seed": first.recipe["seed"] + 1})
+        found = again(tiny, manifest.digest, margin=1.0)
+        assert found.again != manifest.digest
+        assert found.compared.interval is not None
+        assert "has other weights, from which the training on preferences started" in (found.fine_tuning or "")
+        state(first, tiny)
+
+        stated = manifest.recipe["align"]
+        state(manifest, tiny, recipe={**manifest.recipe, "align": {**stated, "preferences_hash": "0" * 64}})
+        with pytest.raises(NotRepeatable, match="of the preferences at commit .* others are trained on now"):
+            again(tiny, manifest.digest)
+        state(manifest, tiny, recipe={**manifest.recipe, "align": {**stated, "preferences_commit": "0" * 40}})
+        with pytest.raises(NotRepeatable, match=r"\(commit 000000000000\) are not there any more, as after `ftassets forget`"):
+            again(tiny, manifest.digest)
+        state(manifest, tiny)
+        shutil.rmtree(tiny.home.versions / tuned)
+        with pytest.raises(NotRepeatable, match=f"from version {tuned[:12]}, which is not here"):
+            again(tiny, manifest.digest)
+        assert store.last_change("main", pairs_path(LOOP)) == stated["preferences_commit"]
 
 
 def test_another_row_gives_other_bytes_and_then_answers_are_compared(tiny: TinyLoop) -> None:

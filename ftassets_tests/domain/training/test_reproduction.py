@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
-from ftassets.config.loop import LoopConfig, Task, Train
+from ftassets.config.loop import Align, LoopConfig, Task, Train
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.mean_bounds import mean_lower_bound, mean_upper_bound
 from ftassets.domain.release.version import VersionManifest
+from ftassets.domain.training.aligned_train import aligned_train
 from ftassets.domain.training.recipe import recipe
 from ftassets.domain.training.reproduction import (
     NotRepeatable,
@@ -13,6 +14,7 @@ from ftassets.domain.training.reproduction import (
     as_trained,
     changes,
     differing_files,
+    first_stage,
     same_bytes,
     same_scores,
     weights_of,
@@ -50,12 +52,29 @@ def test_a_recipe_gives_the_settings_of_its_training_whatever_the_loop_has_now(s
     assert (again.base_model, again.task.max_tokens) == ("smol", 9)
 
 
+@pytest.mark.parametrize("align", [Align(method="dpo"), Align(method="kto", beta=0.3, epochs=3, batch_size=8, held_out=0.4)])
+def test_a_recipe_of_a_training_on_preferences_gives_its_settings_too(align: Align) -> None:
+    task, tuned = Task(system_prompt="as it was"), Train(epochs=2, early_stopping_patience=2, class_weights="balanced", lora_dropout=0.3)
+    alignment = {"method": align.method, "beta": align.beta, "held_out": align.held_out, "preferences_commit": "e" * 40}
+    made = version(recipe=recipe(task, aligned_train(tuned, align), "f" * 64, alignment))
+    again = as_trained(LOOP.model_copy(update={"align": Align(method="dpo", held_out=0.7), "train": Train(epochs=9)}), made)
+    assert again.align == align
+    assert recipe(task, aligned_train(again.train, align), "f" * 64, alignment) == made.recipe
+    assert as_trained(again, version(recipe=recipe(task, tuned, None))).align is None
+
+
+def test_what_came_of_the_fine_tuning_is_said() -> None:
+    made = version()
+    assert first_stage(made, version()).endswith("its adapter has the same bytes")
+    assert "has other weights" in first_stage(made, version(files={**made.files, "adapter/adapter_model.safetensors": "f" * 64}))
+
+
 @pytest.mark.parametrize(
     ("known", "why"),
     [
         ({"kind": "endpoint"}, "endpoint"),
         ({"dataset_commit": None}, "adopted"),
-        ({"recipe": {"align": {"method": "dpo"}, "start_from": "e" * 64}}, "on preferences.*eeeeeeeeeeee$"),
+        ({"recipe": {"align": {"method": "orpo"}, "start_from": "e" * 64}, "code_commit": "c0de" * 10}, "code commit c0dec0dec0de"),
         ({"recipe": {"lora_r": 4, "lora_z": 1}, "code_commit": "c0de" * 10}, "code commit c0dec0dec0de"),
     ],
 )
