@@ -115,14 +115,14 @@ def alignment_refusals(artifacts: Artifacts, loop: LoopConfig, digest: str, even
     """
     assert loop.align is not None
     manifest = load_manifest(artifacts, digest)
-    if not manifest.recipe.get("align"):
+    if not (trained := manifest.recipe.get("align")):
         return {}
     try:
         named = find_report(artifacts, loop.name, "alignment", str(metadata_value(event, ALIGNMENT) or digest))
         report = Alignment.parse(read_report(artifacts, loop.name, "alignment", named))
     except (InvalidInput, ReportDamaged, ValueError) as error:
         return {ALIGNMENT: str(error)}
-    if (report.aligned, report.tuned) != (digest, manifest.parent):
+    if (report.aligned, report.tuned, report.method) != (digest, manifest.parent, trained["method"]):
         return {ALIGNMENT: f"the measurements {named[:12]} are of another version"}
     decision = decide(report, loop.align)
     return {} if decision.verdict is Verdict.PASS else {ALIGNMENT: f"{decision.verdict.value}: {decision.sentence}"}

@@ -25,11 +25,10 @@ from ftassets.config.home import Home
 from ftassets.config.loop import Align, LoopConfig
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.dataset.preference_split import PreferenceSplit, split_preferences
-from ftassets.domain.dataset.rated import Rated
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.conversations import linked
 from ftassets.domain.evaluation.scored_turns import conversation_of
-from ftassets.domain.gates.alignment import Alignment, Decision, decide, too_few
+from ftassets.domain.gates.alignment import Alignment, Decision, decide, rating_comparisons, too_few
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING, version_checks
@@ -130,8 +129,7 @@ def _not_enough(split: PreferenceSplit[Any], validation: Sequence[Example], alig
     if align.method == "dpo":
         compared = len({unit_of(row) for row in split.held_out})
     else:
-        ups = sum(isinstance(row, Rated) and row.rating == "up" for row in split.held_out)
-        compared = min(ups, len(split.held_out) - ups)
+        compared = rating_comparisons((unit_of(row), row.rating == "up") for row in split.held_out)
     return too_few(len({conversation_of(row) or row.id for row in linked(list(validation))}), compared, align)
 
 

@@ -66,11 +66,12 @@ class Decision:
 def decide(of: Alignment, align: Align) -> Decision:
     """PASS if both hold at the confidence: the mean score is at most `margin` lower, and preferences gained in more than half of the units.
 
-    A pair gained if its margin grew. Rated answers gained as often as an answer rated up gained more than one rated down to another
-    request, a Mann-Whitney comparison. Half is what a version reaches that learned nothing of preferences.
+    A pair gained if its margin grew. Rated answers gained as often as an answer rated up gained more than one rated down, a
+    Mann-Whitney comparison. Half is what a version reaches that learned nothing of preferences. What was measured says which of the two
+    it is: the loop may ask for the other one by now.
     """
     gains = score_gains(of.scores)
-    wins = pair_wins(of.preferences) if align.method == "dpo" else rating_wins(of.preferences)
+    wins = pair_wins(of.preferences) if of.method == "dpo" else rating_wins(of.preferences)
     if why := too_few(len(gains), len(wins), align):
         return Decision(Verdict.NOT_ENOUGH_DATA, why)
     score = mean_evidence(gains, _SCORES, -align.margin, align.confidence)
@@ -107,21 +108,37 @@ def pair_wins(pairs: Sequence[Measured]) -> list[float]:
 
 
 def rating_wins(rated: Sequence[Measured]) -> list[float]:
-    """For each answer of the rarer rating, how often it gained as it was rated, against answers of the other rating.
+    """How often answers rated up gained more than answers rated down, for each comparison; one that gained as much counts half.
 
-    Each is compared with answers of its own, so that the values do not depend on each other: as many of the more frequent rating as there
-    are for each of the rarer, in the order of their units.
+    A unit with both ratings is compared with itself. Of the others each unit of the rarer rating is compared with units of its own, as
+    many as there are for each, in the order of their names. So each unit is in one comparison, and the values do not depend on each other.
     """
-    of_rating = ([each for each in rated if each.up is up] for up in (True, False))
-    rare, other = sorted((sorted(each, key=lambda one: one.unit) for each in of_rating), key=len)
-    if not rare:
-        return []
-    sign = 1 if rare[0].up else -1
-    wins = []
-    for place, one in enumerate(rare):
-        against = other[place :: len(rare)]
-        wins.append(float(np.mean([_won(sign * (_gain(one) - _gain(each))) for each in against])))
+    units: dict[str, tuple[list[float], list[float]]] = {}
+    for each in rated:
+        units.setdefault(each.unit, ([], []))[0 if each.up else 1].append(each.aligned - each.tuned)
+    by_name = [units[name] for name in sorted(units)]
+    wins = [_won_between(ups, downs) for ups, downs in by_name if ups and downs]
+    only_up = [ups for ups, downs in by_name if not downs]
+    only_down = [downs for ups, downs in by_name if not ups]
+    count = min(len(only_up), len(only_down))
+    for place in range(count):
+        wins.append(float(np.mean([_won_between(up, down) for up in only_up[place::count] for down in only_down[place::count]])))
     return wins
+
+
+def rating_comparisons(rated: Iterable[tuple[str, bool]]) -> int:
+    """Number of values that `rating_wins` finds for rows of these units, each with whether it was rated up."""
+    units: tuple[set[str], set[str]] = (set(), set())
+    for unit, up in rated:
+        units[up].add(unit)
+    down, up_ones = units
+    both = down & up_ones
+    return len(both) + min(len(down - both), len(up_ones - both))
+
+
+def _won_between(ups: Sequence[float], downs: Sequence[float]) -> float:
+    """The share of all pairs of gains in which that of an answer rated up is the larger one."""
+    return float(np.mean([_won(up - down) for up in ups for down in downs]))
 
 
 def _gain(of: Measured) -> float:
@@ -140,7 +157,7 @@ def _by_unit(values: Iterable[tuple[str, float]]) -> list[float]:
 
 
 def _on_preferences(of: Alignment, found: Evidence, units: int, align: Align) -> str:
-    if align.method == "dpo":
+    if of.method == "dpo":
         what = f"the chosen answer gained on the rejected one in {found.value:.3f} of {amount(units, 'held-out request')}"
         before, after = (np.mean([getattr(each, name) for each in of.preferences]) for name in ("tuned", "aligned"))
         means = f"mean margin {after:+.2f} nats, before {before:+.2f}"

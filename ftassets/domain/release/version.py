@@ -17,6 +17,7 @@ TOKENIZER_FILES = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.js
 MERGED = "merged"  # folder of a version with its merged weights
 ADAPTER = "adapter"  # folder of a version with the adapter alone, and the kind of such a version
 FULL = "full"  # kind of a version all of whose weights were trained: it has no adapter
+MADE_FOR = "made_for.json"  # file of a trained version with its loop and generation settings, so that its digest covers them
 TRAINED = (ADAPTER, FULL)  # kinds of versions that a training makes
 _NOT_TRAINING = ("system_prompt", "start_from")  # parts of a recipe that are no settings of the training
 

@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ftassets.backends.trainer.checkpoints import key_of
 from ftassets.config.home import Home
@@ -34,6 +36,18 @@ from ftassets.workers.training.sft import publish_training, started
 METRICS = "metrics.json"
 _GRACE = 30.0  # seconds that a command has to end after SIGTERM
 _POLL = 0.2
+_LAST_STEP = 2**63 - 1  # that MLflow takes
+
+
+def _rising(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Raises ValueError unless each step comes after the one before, and the last one is a step that was taken."""
+    steps = [-1, *(step for step, _ in curve)]
+    if any(later <= step for step, later in pairwise(steps)) or steps[-1] == 0 or steps[-1] > _LAST_STEP:
+        raise ValueError("steps must rise, from 0 or more to 1 or more")
+    return curve
+
+
+_Curve = Annotated[list[tuple[int, float]], AfterValidator(_rising)]
 
 
 class CommandMetrics(BaseModel):
@@ -41,8 +55,8 @@ class CommandMetrics(BaseModel):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    losses: list[tuple[int, float]] = Field(min_length=1)
-    validation_losses: list[tuple[int, float]] = []
+    losses: _Curve = Field(min_length=1)
+    validation_losses: _Curve = []
 
 
 def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], bool] = lambda: False) -> TrainingResult:
@@ -70,9 +84,8 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
         trained = take_adapter(places["output"], base, staging / ADAPTER, job.base_model)
     except FtassetsError as error:
         raise TrainingStopped(f"the adapter that train.command left cannot be taken: {error}") from error
-    shutil.rmtree(places["checkpoints"], ignore_errors=True)
     merge_adapter(base, staging, base)
-    return publish_training(
+    result = publish_training(
         job,
         staging,
         ADAPTER,
@@ -87,6 +100,8 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
         validation_loss=kept_loss(metrics.validation_losses, None),
         environment=environment(1, "as the command chose"),
     )
+    shutil.rmtree(places["checkpoints"], ignore_errors=True)  # not before: a kill during the merge would cost the whole training
+    return result
 
 
 def _places(job: TrainingJob, base: Path, base_digest: str) -> dict[str, Path]:

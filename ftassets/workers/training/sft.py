@@ -13,9 +13,10 @@ from ftassets.backends.trainer.stored_checkpoints import newest_anywhere, store_
 from ftassets.code_identity import code_identity
 from ftassets.config import profiles
 from ftassets.config.home import Home
+from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import Asked, chat
 from ftassets.domain.release.adoption import AdoptionJob
-from ftassets.domain.release.version import MERGED, VersionManifest, tokenizer_digest
+from ftassets.domain.release.version import MADE_FOR, MERGED, VersionManifest, tokenizer_digest
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.left_out import TaughtRows, left_out_objection
@@ -298,6 +299,9 @@ def publish_version(job: TrainingJob | AdoptionJob, staging: Path, kind: str, ba
     `known` are fields of its manifest that the job does not give. Raises TrainingStopped.
     """
     _prove_it_loads(staging / MERGED)
+    generation: dict[str, float | int] = {"temperature": job.task.temperature, "max_tokens": job.task.max_tokens}
+    # the same weights made for another loop, or to be served otherwise, are another version: a manifest tells of one
+    (staging / MADE_FOR).write_bytes(canonical_json({"loop": job.loop, "generation": generation}))
     files = file_digests(staging)
     manifest = VersionManifest(
         kind=kind,
@@ -305,7 +309,7 @@ def publish_version(job: TrainingJob | AdoptionJob, staging: Path, kind: str, ba
         base_digest=base_digest,
         files=files,
         tokenizer_digest=tokenizer_digest(files),
-        generation={"temperature": job.task.temperature, "max_tokens": job.task.max_tokens},
+        generation=generation,
         loop=job.loop,
         made_at=time.time(),
         **known,

@@ -239,14 +239,12 @@ def test_the_golden_set_has_all_sets_of_the_loop_file(world: World, tmp_path: Pa
     assert golden_commit(world.instance, world.store, loop) == second
 
 
-def measured(world: World, tuned: str, aligned: str, won: int = 40) -> str:
+def measured(world: World, tuned: str, aligned: str, won: int = 40, **changes: str) -> str:
     """What was measured of a version trained on preferences, which won so many of 40 held-out pairs; the report's digest."""
     scores = [Measured(unit=f"row-{n}", tuned=1.0, aligned=1.0) for n in range(200)]
     pairs = [Measured(unit=f"pair-{n}", tuned=0.0, aligned=1.0 if n < won else -1.0) for n in range(40)]
-    made = Alignment(
-        loop=LOOP, run_id="r", method="dpo", tuned=tuned, aligned=aligned, dataset_commit="d", preferences_commit="p", metric="exact_match",
-        scores=scores, preferences=pairs,
-    )  # fmt: skip
+    names = {"method": "dpo", "tuned": tuned, "aligned": aligned, "dataset_commit": "d", "preferences_commit": "p", **changes}
+    made = Alignment(loop=LOOP, run_id="r", metric="exact_match", scores=scores, preferences=pairs, **names)
     return store_report(artifacts(world.home), LOOP, "alignment", made.document())
 
 
@@ -297,11 +295,13 @@ def test_a_version_that_did_not_prove_to_be_better_is_passed_over_though_its_eve
     assert said in str(found.passed_over)
 
 
-def test_measurements_of_another_version_prove_nothing(world: World) -> None:
+@pytest.mark.parametrize("changes", [{"aligned": "e" * 64}, {"tuned": "e" * 64}, {"method": "kto"}])
+def test_measurements_of_another_version_or_by_another_method_prove_nothing(world: World, changes: dict[str, str]) -> None:
     dataset = world.curated("a")
     tuned = world.trained("v", dataset)
     world.event("aligned_adapter", tuned)
-    aligned_version(world, "w", tuned, dataset, measured(world, tuned, "e" * 64))
+    aligned = aligned_version(world, "w", tuned, dataset)
+    world.event("aligned_adapter", aligned, **{ALIGNMENT: measured(world, **{"tuned": tuned, "aligned": aligned, **changes})[:12]})
     found = candidate(world)
     assert found.id == tuned
     assert "are of another version" in str(found.passed_over)

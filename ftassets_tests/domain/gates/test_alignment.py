@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from ftassets.config.loop import Align
-from ftassets.domain.gates.alignment import Alignment, Measured, decide, pair_wins, rating_wins, score_gains, too_few
+from ftassets.domain.gates.alignment import Alignment, Measured, decide, pair_wins, rating_comparisons, rating_wins, score_gains, too_few
 from ftassets.domain.gates.result import Verdict
 
 DPO, KTO = (Align.model_validate({"method": method, "margin": 0.05}) for method in ("dpo", "kto"))
@@ -91,6 +91,31 @@ def test_requests_count_once_however_many_pairs_they_have() -> None:
     assert pair_wins(many) == [1.0, 0.0]
     assert pair_wins([Measured(unit="same", tuned=1.0, aligned=1.0)]) == [0.5]
     assert score_gains([Measured(unit="talk", tuned=0.0, aligned=1.0), Measured(unit="talk", tuned=1.0, aligned=1.0)]) == [0.5]
+
+
+def of_request(unit: str, *gains: tuple[bool, float]) -> list[Measured]:
+    return [Measured(unit=unit, tuned=-3.0, aligned=-3.0 + gain, up=up) for up, gain in gains]
+
+
+@pytest.mark.parametrize(
+    ("measured", "wins"),
+    [
+        (of_request("one", *[(True, 1.0), (False, 0.0)] * 9), [1.0]),
+        (of_request("one", (True, 1.0), (False, 0.0), (False, 2.0)), [0.5]),
+        (of_request("one", *[(True, 1.0)] * 6) + of_request("other", *[(False, 0.0)] * 6), [1.0]),
+        (of_request("one", (True, 1.0), (False, 2.0)) + of_request("two", (True, 1.0)) + of_request("three", (False, 1.0)), [0.0, 0.5]),
+        (of_request("one", (True, 1.0)) + of_request("two", (True, 2.0)), []),
+    ],
+)
+def test_a_request_is_in_one_comparison_however_many_answers_of_it_were_rated(measured: list[Measured], wins: list[float]) -> None:
+    assert rating_wins(measured) == wins
+    assert rating_comparisons((each.unit, bool(each.up)) for each in measured) == len(wins)
+
+
+def test_what_was_measured_decides_how_it_is_read_whatever_the_loop_asks_for_by_now() -> None:
+    of = alignment(scores(190, 190, 200), rated(2.0, 2.0, 100), "kto")  # answers rated down became as much more likely
+    assert decide(of, DPO).verdict is Verdict.NOT_ENOUGH_DATA
+    assert decide(of, DPO) == decide(of, KTO)
 
 
 def test_what_could_prove_nothing_is_known_before_it_is_paid_for() -> None:

@@ -101,6 +101,9 @@ def test_the_command_reads_the_rows_that_our_training_would_read(tmp_path, tiny_
         ("pass", "left no metrics.json"),
         (TRAINER.replace('{"losses": losses}', '{"losses": []}'), "metrics.json of train.command cannot be read"),
         (TRAINER.replace('{"losses": losses}', '{"losses": [[1, float("nan")]]}'), "metrics.json of train.command cannot be read"),
+        (TRAINER.replace('{"losses": losses}', '{"losses": [[0, 2.0]]}'), "steps must rise"),
+        (TRAINER.replace('{"losses": losses}', '{"losses": [[2, 2.0], [1, 1.0]]}'), "steps must rise"),
+        (TRAINER.replace('{"losses": losses}', '{"losses": [[1, 2.0], [10**30, 1.0]]}'), "steps must rise"),
         (TRAINER.replace("model.save_pretrained(output)", "model.save_pretrained(output, safe_serialization=False)"), "safetensors"),
         (TRAINER + "open(f'{output}/optimizer.pt', 'w').write('x')", "optimizer.pt: only safetensors"),
         (TRAINER.replace("model.save_pretrained(output)", "import os"), "not there"),
@@ -114,6 +117,23 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(tmp_path, tiny_base, pr
     with pytest.raises(TrainingStopped, match=said):
         train_by_command(bad, lambda _: None)
     assert len(list(bad.versions.glob("*/manifest.json"))) == 1  # the base
+
+
+def test_checkpoints_are_kept_until_the_version_is_there(tmp_path, tiny_base, monkeypatch):
+    keeps = job(
+        tmp_path / "job",
+        tiny_base,
+        TRAINER.replace("output = sys.argv[1:]", "output, kept = sys.argv[1:]") + "open(f'{kept}/step-8', 'w').write('weights')",
+    )
+    keeps = keeps.model_copy(update={"train": keeps.train.model_copy(update={"command": [*(keeps.train.command or []), "{checkpoints}"]})})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ftassets.workers.training.own_command.merge_adapter", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_by_command(keeps, lambda _: None)
+    assert [path.name for path in keeps.checkpoints.glob("command-*/*")] == ["step-8"]
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path, tiny_base):

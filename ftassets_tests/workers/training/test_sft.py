@@ -64,6 +64,19 @@ def test_the_same_job_gives_the_same_version(tmp_path, tiny_base):
     assert first.digest == second.digest
 
 
+def test_the_same_weights_for_another_loop_or_another_temperature_are_another_version(tmp_path, tiny_base):
+    job = tiny_job(tmp_path / "a", tiny_base)
+    warm = tiny_job(tmp_path / "b", tiny_base).model_copy(update={"task": job.task.model_copy(update={"temperature": 0.7})})
+    other = tiny_job(tmp_path / "c", tiny_base).model_copy(update={"loop": "other"})
+    jobs = [each.model_copy(update={"versions": job.versions}) for each in (job, warm, other)]
+    manifests = [read_manifest(job.versions / train(each, lambda _: None).digest) for each in jobs]
+    assert len({manifest.digest for manifest in manifests}) == 3
+    assert len({manifest.files["adapter/adapter_model.safetensors"] for manifest in manifests}) == 1
+    assert [(manifest.loop, manifest.generation["temperature"]) for manifest in manifests] == [
+        (job.loop, job.task.temperature), (job.loop, 0.7), ("other", job.task.temperature),
+    ]  # fmt: skip
+
+
 def test_going_on_from_an_adapter_starts_where_it_ended(tmp_path, tiny_base):
     job = tiny_job(tmp_path / "first", tiny_base, epochs=6)
     first = train(job, lambda _: None)
