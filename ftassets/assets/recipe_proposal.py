@@ -35,6 +35,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         dataset_store: dg.ResourceParam[DatasetStore],
     ) -> dg.MaterializeResult:
         assert loop.sweep is not None
+        if loop.train.command:
+            raise dg.Failure(
+                "a sweep tries recipes of the trainer of ftassets, and train.command trains: leave sweep out, or command",
+                allow_retries=False,
+            )
         commit = accepted_dataset(context.instance, dataset_store, loop.name).id
         splits = read_splits(dataset_store, commit, loop.name, bad=[])
         balance = read_index(dataset_store, commit, loop.name).balance
@@ -79,12 +84,18 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 def _materialized(loop: LoopConfig, commit: str, result: SweepResult) -> dg.MaterializeResult:
     trained = [Tried(trial.number, trial.row_losses, trial.row_tokens) for trial in result.trials if trial.state == "trained"]
     own = next((trial.number for trial in result.trials if not trial.choice), -1)
+    of_number = {trial.number: trial for trial in result.trials}
+    names = {trial.number: str(place) for place, trial in enumerate(result.trials, start=1)}
+    recipes = table(
+        ["recipe", "learning_rate", "lora_r", "epochs", "state", "validation loss", "seconds"],
+        [_row(loop, names[trial.number], trial) for trial in result.trials],
+    )
     try:
         best = best_of(own, trained)
     except ValueError as error:
-        raise dg.Failure(f"no recipe can be proposed: {error}; see the run's log", allow_retries=False) from error
-    of_number = {trial.number: trial for trial in result.trials}
-    names = {trial.number: str(place) for place, trial in enumerate(result.trials, start=1)}
+        advice = "change train to a recipe of the table that was trained" if trained else "no other was either: lower sweep.learning_rate"
+        text = f"no recipe can be proposed: {error}; {advice}, and materialize again"
+        raise dg.Failure(text, metadata={"recipes": recipes, "ended": result.ended}, allow_retries=False) from error
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest_of(result.model_dump(mode="json"))),
         metadata={
@@ -98,10 +109,7 @@ def _materialized(loop: LoopConfig, commit: str, result: SweepResult) -> dg.Mate
             "gain_at_least": best.at_least,
             "train_seconds": sum(trial.seconds for trial in result.trials),
             "ended": result.ended,
-            "recipes": table(
-                ["recipe", "learning_rate", "lora_r", "epochs", "state", "validation loss", "seconds"],
-                [_row(loop, names[trial.number], trial) for trial in result.trials],
-            ),
+            "recipes": recipes,
             "curves": dg.MetadataValue.md(
                 recipe_curves([(names[trial.number], trial.curve, trial.number == best.number) for trial in result.trials])
             ),

@@ -9,9 +9,9 @@ def put_on(base: Any, adapter: Path, trainable: bool = False) -> Any:
     """The base with the adapter of a folder on it; learned tokens get their places in its vocabulary first."""
     from peft import PeftModel
 
-    learned = json.loads((adapter / "adapter_config.json").read_bytes()).get("token_indices")
-    if learned:
-        grow_vocabulary(base, max(learned) + 1)
+    config = json.loads((adapter / "adapter_config.json").read_bytes())
+    if config.get("peft_type") == "TRAINABLE_TOKENS":
+        grow_vocabulary(base, max(config["token_indices"]) + 1)
     return PeftModel.from_pretrained(base, adapter, is_trainable=trainable)
 
 

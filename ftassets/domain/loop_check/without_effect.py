@@ -37,6 +37,11 @@ def without_effect(loop: "LoopConfig") -> Iterator[LoopFinding]:
         yield _finding(("train", name), f"method {loop.train.method} does not read it", f"set method to {' or '.join(readers)}")
     if loop.train.command and loop.train.ray:
         yield _finding(("train", "ray"), "train.command trains, and it runs on this machine", "take command out")
+    if loop.train.command:
+        for name in _given(loop.train, "max_time", "max_left_out", "loss_limit"):
+            yield _finding(("train", name), "train.command trains, and finds it in settings.json only", "have the command obey it")
+    if loop.train.command and loop.sweep:
+        yield _finding(("sweep",), "a sweep tries recipes of the trainer of ftassets, and train.command trains", "take command out")
     gated = {gate.metric for gate in single_gates(loop.gates)}
     for metric, field, given in (("llm_judge", ("llm_judge",), loop.llm_judge), ("cost", ("task", "costs"), loop.task.costs)):
         if given is not None and metric not in gated:

@@ -40,6 +40,8 @@ def adapter_objections(names: list[str], config: Mapping[str, Any], base_model: 
         why.append(f"it is of type {config['peft_type']}: only LoRA adapters are merged")
     if config.get("task_type") not in (None, "CAUSAL_LM"):
         why.append(f"its task is {config['task_type']}, not CAUSAL_LM")
+    if config.get("layer_replication"):
+        why.append("it repeats layers of the base (layer_replication), which a merged copy cannot: train it without")
     named = config.get("base_model_name_or_path")
     if config and named != base_model:
         why.append(

@@ -142,7 +142,7 @@ def overview(
     ids = {cycle.run_id for cycle in found}
     making = Sum.of((entry for entry in entries if entry.run_id in ids), loop)
     runs = Sum.of(entries, loop)
-    against, why = _against_api(loop, runs, entries, served, now, tokens_per_day)
+    against, why = _against_api(loop, runs, entries, changes, served, now, tokens_per_day)
     recent = served.since(now - RECENT)
     return Spending(
         loop=loop.name,
@@ -205,7 +205,13 @@ def _versions(loop: LoopConfig, changes: Sequence[Change], served: Served, since
 
 
 def _against_api(
-    loop: LoopConfig, runs: Sum, entries: Sequence[UsageEntry], served: Served, now: float, tokens_per_day: float | None
+    loop: LoopConfig,
+    runs: Sum,
+    entries: Sequence[UsageEntry],
+    changes: Sequence[Change],
+    served: Served,
+    now: float,
+    tokens_per_day: float | None,
 ) -> tuple[Comparison | None, str | None]:
     """The days of the last 30 with traffic, against an API; or why they are not compared."""
     prices, reference = loop.prices, loop.reference_model
@@ -221,7 +227,9 @@ def _against_api(
         return None, f"runs are not priced: {', '.join(runs.not_priced)}"
     recent = served.since(now - RECENT)
     found = recent.get(ALL, ServedDay())
-    days = (served.until - max(min(served.days, default=now), now - RECENT)) / DAY
+    # sums are of whole days: the time that they are divided by begins with the first of them, unless nothing could be served yet
+    begun = max(min(served.days, default=now), (now - RECENT) // DAY * DAY, min((change.at for change in changes), default=0.0))
+    days = (served.until - begun) / DAY
     if days < 1 or not found.tokens_out:
         return None, "the traffic log has less than a day of answers whose tokens are known"
     factor = tokens_per_day / (found.tokens_out / days) if tokens_per_day else 1.0

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ftassets.domain.chat import chat
 from ftassets.domain.evaluation.jobs import ForgettingJob
+from ftassets.errors import InvalidInput
 from ftassets.metering import count
 from ftassets.workers.chat_template import NoTemplate, answer_ids, prompt_ids
 from ftassets.workers.evaluation.generate import generate, loaded, spread
@@ -27,7 +29,7 @@ def measure_forgetting(job: ForgettingJob, report: Report, cores: int = 1) -> No
 
     Each model reads the prompts by its own chat template, without a system prompt. Probabilities are those of the base's vocabulary: a
     version with learned tokens in front of its prompts has more. With more than one core and no GPU, forked processes share the prompts:
-    not for a process that has threads.
+    not for a process that has threads. Raises InvalidInput for a model whose probabilities are not numbers.
     """
     if job.output.exists():
         return
@@ -119,9 +121,23 @@ def _keep(store: Path, number: int, logprobs: Any) -> None:
 
 
 def _divergences(stores: Sequence[Path], number: int, logprobs: Any) -> list[float]:
-    """The mean divergence in nats from each model whose log probabilities are stored: sum of p (log p - log q), over all tokens."""
-    kept = [np.load(store / f"{number}.npy").astype(np.float64) for store in stores]
-    return [max(0.0, float((np.exp(each) * (each - logprobs)).sum(axis=-1).mean())) for each in kept]
+    """The mean divergence in nats from each model whose log probabilities are stored: sum of p (log p - log q), over all tokens.
+
+    A token that cannot come, p = 0, adds nothing. Raises InvalidInput if a divergence is not a number: it must not count as none.
+    """
+    found = []
+    for store in stores:
+        kept = np.load(store / f"{number}.npy").astype(np.float64)
+        likely = np.exp(kept)
+        apart = np.subtract(kept, logprobs, out=np.zeros_like(kept), where=likely != 0)
+        value = float((likely * apart).sum(axis=-1).mean())
+        if not isfinite(value):
+            raise InvalidInput(
+                f"the candidate's divergence at general prompt {number + 1} is {value}: its probabilities, or those of the model it is "
+                "compared with, are not numbers, as when weights overflow; train it again with a lower train.learning_rate"
+            )
+        found.append(max(0.0, value))  # rounding may leave less than 0
+    return found
 
 
 def _write(rows: Sequence[dict[str, Any]], target: Path) -> None:

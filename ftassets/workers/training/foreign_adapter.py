@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def refuse(folder: Path, config: Mapping[str, Any], base_model: str) -> None:
     """Raises AdoptionRefused unless the folder holds a LoRA adapter of that base, as safetensors."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     if refused := sorted(name for name in names if Path(name).suffix.lower() in FORBIDDEN):
         raise AdoptionRefused(f"{folder} holds {', '.join(refused)}: only safetensors weights are taken")
     if why := adapter_objections(names, dict(config), base_model):
@@ -47,7 +48,7 @@ def copy(folder: Path, config: Mapping[str, Any], target: Path) -> None:
     """Write configuration and weights, and nothing else of the folder, to `target`."""
     target.mkdir(parents=True)
     (target / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
-    (target / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
+    shutil.copyfile(folder / WEIGHTS, target / WEIGHTS)  # in parts: the file may be larger than the memory
 
 
 def check_fit(base: Path, adapter: Path) -> int:
@@ -65,11 +66,19 @@ def check_fit(base: Path, adapter: Path) -> int:
         placed = get_peft_model_state_dict(PeftModel.from_pretrained(model, adapter), save_embedding_layers=False).keys()
         with safe_open(adapter / WEIGHTS, "pt") as file:
             brought = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            broken = [name for name in brought if not file.get_tensor(name).isfinite().all()]
+            broken = [name for name in brought if not _is_finite(file.get_tensor(name))]
     except (RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise AdoptionRefused(f"the adapter does not fit the base: {error}") from error
     if differ := sorted(placed ^ brought.keys()):
         raise AdoptionRefused(f"the adapter does not fit the base: {len(differ)} weights differ, for example {', '.join(differ[:3])}")
     if broken:
-        raise AdoptionRefused(f"{len(broken)} tensors of the adapter hold numbers that are not finite, for example {broken[0]}")
+        raise AdoptionRefused(
+            f"{len(broken)} tensors of the adapter hold numbers that are not finite, or integers, for example {broken[0]}: save it as "
+            "floating point numbers"
+        )
     return sum(brought.values())
+
+
+def _is_finite(tensor: Any) -> bool:
+    """Whether all are finite floating point numbers; of integers nothing says what they stand for."""
+    return bool(tensor.is_floating_point() and tensor.float().isfinite().all())

@@ -326,6 +326,8 @@ def _prove_it_loads(folder: Path) -> None:
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
     tokens = torch.tensor([prompt_ids(tokenizer, chat("", Asked.of("hello")))])
     with torch.inference_mode():
+        if model(input_ids=tokens).logits.float().log_softmax(-1).isnan().any():
+            raise TrainingStopped("the merged copy's probabilities are not numbers: its weights overflow; lower train.learning_rate")
         written = model.generate(input_ids=tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=1, do_sample=False)
     if written.shape[1] <= tokens.shape[1]:
         raise TrainingStopped("the merged copy was reloaded but generates nothing")

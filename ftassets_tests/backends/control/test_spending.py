@@ -147,6 +147,27 @@ def test_a_loop_s_cost_is_what_one_adds_up_by_hand(control: FilesControl, log: S
     assert more.replicas == 100
 
 
+@pytest.mark.parametrize(("now", "days"), [(NOW, 40), (NOW + 11 * 3600, 40), (NOW + 11 * 3600, 3)])
+def test_a_steady_load_is_the_same_a_day_at_each_hour(
+    control: FilesControl, log: SqliteTrafficLog, clock: Clock, now: float, days: int
+) -> None:
+    Journal(control).record("support", "start", "run:first", "first", EndpointState(production="v1"), now - days * DAY)
+    for number in range(24 * days):  # one an hour, of 9 answer tokens
+        answer(log, clock, number, now - days * DAY + number * 3600 + 60)
+    found = spending(control, log, loop_with(prices=PRICES, timezone="UTC"), now).against_api
+    assert found
+    assert found.api_a_day == pytest.approx(24 * (7 * 0.1 + 9 * 0.4), rel=0.01)
+
+
+def test_half_an_hour_across_midnight_is_not_a_day_of_traffic(control: FilesControl, log: SqliteTrafficLog, clock: Clock) -> None:
+    midnight = NOW - 12 * 3600
+    Journal(control).record("support", "start", "run:first", "first", EndpointState(production="v1"), midnight - 900)
+    for number in range(30):
+        answer(log, clock, number, midnight - 900 + 60 * number)
+    found = spending(control, log, loop_with(prices=PRICES, timezone="UTC"), midnight + 1200)
+    assert found.not_compared == "the traffic log has less than a day of answers whose tokens are known"
+
+
 def test_what_is_missing_for_a_comparison_is_said(control: FilesControl, log: SqliteTrafficLog) -> None:
     found = spending(control, log, loop_with(prices={}, budget=None), NOW, months=1)
     assert found.not_compared == "prices has no usd_per_replica_hour, api_usd_per_million_tokens_in, api_usd_per_million_tokens_out"

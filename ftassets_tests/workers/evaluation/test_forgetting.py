@@ -1,13 +1,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import rel_entr
 
 from ftassets.domain.chat import chat, question
 from ftassets.domain.evaluation.jobs import ForgettingJob, Prompt
+from ftassets.errors import InvalidInput
 from ftassets.testing.tiny_model import make_tiny_model
-from ftassets.workers.evaluation.forgetting import measure_forgetting
+from ftassets.workers.evaluation.forgetting import _divergences, measure_forgetting
 from ftassets.workers.evaluation.generate import load
 
 pytestmark = pytest.mark.models
@@ -69,6 +72,27 @@ def test_it_is_the_divergence_of_the_next_token_that_torch_finds(tmp_path, model
 def test_a_model_is_at_no_distance_from_itself_and_roles_may_be_one_model(tmp_path, models):
     job = a_job(tmp_path, models, "base", "base", others={"base": models["base"], "production": models["base"]})
     assert found(job) == {role: pytest.approx([0.0] * len(PROMPTS), abs=1e-6) for role in ("base", "production")}
+
+
+def test_tokens_that_cannot_come_add_nothing_and_the_sum_is_exact(tmp_path):
+    draw = np.random.default_rng(0)
+    kept, logprobs = (np.log(draw.dirichlet(np.ones(50), size=4)).astype(np.float32) for _ in range(2))
+    kept[1, 7] = logprobs[2, 9] = kept[2, 9] = -np.inf
+    np.save(tmp_path / "0.npy", kept)
+    exact = rel_entr(np.exp(kept, dtype=np.float64), np.exp(logprobs, dtype=np.float64)).sum(-1).mean()
+    assert _divergences([tmp_path], 0, logprobs) == [pytest.approx(exact, rel=1e-9)]
+
+
+def test_a_candidate_whose_probabilities_are_no_numbers_has_not_stayed_where_it_was(tmp_path, models):
+    import torch
+
+    broken = make_tiny_model(tmp_path / "broken")
+    _, model = load(broken)
+    with torch.no_grad():
+        model.model.norm.weight[0] = torch.inf
+    model.save_pretrained(broken)
+    with pytest.raises(InvalidInput, match="general prompt 1 is nan"):
+        measure_forgetting(a_job(tmp_path, models | {"broken": broken}, "broken", "base"), lambda _: None)
 
 
 def test_processes_find_what_one_finds(tmp_path, models):

@@ -44,7 +44,12 @@ json.dump({"losses": losses}, open(f"{output}/metrics.json", "w"))
 
 
 SPOILS = "losses.append((step, 1.0)); model.base_model.model.model.layers[0].mlp.down_proj.lora_A.default.weight.data.fill_(float('nan'))"
+CHANGED = """
+from safetensors.torch import load_file, save_file
+save_file({{name: {} for name, value in load_file(f"{{output}}/adapter_model.safetensors").items()}}, f"{{output}}/adapter_model.safetensors")
+"""
 ANOTHER_RANK = "c = json.load(open(f'{output}/adapter_config.json')); c['r'] = 8; json.dump(c, open(f'{output}/adapter_config.json', 'w'))"
+GROWN = ANOTHER_RANK.replace("c['r'] = 8", "c['token_indices'] = [10**9]")
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +114,10 @@ def test_the_command_reads_the_rows_that_our_training_would_read(tmp_path, tiny_
         (TRAINER.replace("model.save_pretrained(output)", "import os"), "not there"),
         (TRAINER.replace("losses.append((step, float(loss)))", SPOILS), "not finite"),
         (TRAINER + ANOTHER_RANK, "does not fit"),
+        (TRAINER + CHANGED.format("value.to(torch.int8)"), "integers"),
+        (TRAINER + CHANGED.format("torch.full_like(value, 3e38)"), "probabilities are not numbers"),
+        (TRAINER.replace("r=2", "layer_replication=[[0, 2], [0, 2]], r=2"), "repeats layers"),
+        (TRAINER + "import os; os.remove(FILE := f'{output}/adapter_model.safetensors'); os.mkfifo(FILE)", "not there"),
         (TRAINER + "open(f'{output}/adapter_config.json', 'w').write('[')", "not JSON"),
     ],
 )  # fmt: skip
@@ -117,6 +126,13 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(tmp_path, tiny_base, pr
     with pytest.raises(TrainingStopped, match=said):
         train_by_command(bad, lambda _: None)
     assert len(list(bad.versions.glob("*/manifest.json"))) == 1  # the base
+
+
+def test_only_an_adapter_of_learned_tokens_makes_the_vocabulary_larger(tmp_path, tiny_base):
+    grown = job(tmp_path / "job", tiny_base, TRAINER + GROWN)
+    result = train_by_command(grown, lambda _: None)
+    config = json.loads((grown.versions / result.digest / "merged" / "config.json").read_text())
+    assert config["vocab_size"] == json.loads((tiny_base / "config.json").read_text())["vocab_size"]
 
 
 def test_checkpoints_are_kept_until_the_version_is_there(tmp_path, tiny_base, monkeypatch):
