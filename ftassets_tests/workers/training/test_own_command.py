@@ -46,7 +46,8 @@ json.dump({"losses": losses}, open(f"{output}/metrics.json", "w"))
 SPOILS = "losses.append((step, 1.0)); model.base_model.model.model.layers[0].mlp.down_proj.lora_A.default.weight.data.fill_(float('nan'))"
 CHANGED = """
 from safetensors.torch import load_file, save_file
-save_file({{name: {} for name, value in load_file(f"{{output}}/adapter_model.safetensors").items()}}, f"{{output}}/adapter_model.safetensors")
+FILE = f"{{output}}/adapter_model.safetensors"
+save_file({{name: {} for name, value in load_file(FILE).items()}}, FILE)
 """
 ANOTHER_RANK = "c = json.load(open(f'{output}/adapter_config.json')); c['r'] = 8; json.dump(c, open(f'{output}/adapter_config.json', 'w'))"
 GROWN = ANOTHER_RANK.replace("c['r'] = 8", "c['token_indices'] = [10**9]")
