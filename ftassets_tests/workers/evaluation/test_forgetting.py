@@ -91,7 +91,7 @@ def test_a_candidate_whose_probabilities_are_no_numbers_has_not_stayed_where_it_
     with torch.no_grad():
         model.model.norm.weight[0] = torch.inf
     model.save_pretrained(broken)
-    with pytest.raises(InvalidInput, match="general prompt 1 is nan"):
+    with pytest.raises(InvalidInput, match=r"general prompt \d is nan"):
         measure_forgetting(a_job(tmp_path, models | {"broken": broken}, "broken", "base"), lambda _: None)
 
 
