@@ -133,7 +133,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
 
         def _track(self, state: Any, learning_rate: float) -> None:
             step, now = state.global_step, time.monotonic()
-            tokens = count * int(state.num_input_tokens_seen - self.metered)  # the others' batches are as large
+            tokens = int(replicas.total(float(state.num_input_tokens_seen - self.metered)))
             if rank == 0:
                 metering.count(tokens_trained=tokens)
             values = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ftassets.domain.spending.usage import Usage
 from ftassets.domain.training.job import TrainingResult
 from ftassets.workers.process import KILLED
 from ftassets.workers.training.replicas import Share
@@ -73,10 +74,12 @@ def test_two_cores_train_what_one_trains(tmp_path: Path) -> None:
     base = make_tiny_model(tmp_path / "base")
     code = (
         "import sys; from pathlib import Path; from ftassets.workers.training.sft import train; "
-        "from ftassets.domain.training.job import TrainingJob; "
-        "print(train(TrainingJob.model_validate_json(Path(sys.argv[1]).read_text()), lambda _: None, int(sys.argv[2])).model_dump_json())"
+        "from ftassets.domain.training.job import TrainingJob; from ftassets.metering import metered; "
+        "meter = metered(lambda usage: print(usage.model_dump_json(), flush=True)); meter.__enter__(); "
+        "print(train(TrainingJob.model_validate_json(Path(sys.argv[1]).read_text()), lambda _: None, int(sys.argv[2])).model_dump_json()); "
+        "meter.__exit__(None, None, None)"
     )
-    losses = []
+    losses, tokens = [], []
     for cores in (1, 2):
         job = tiny_job(tmp_path / f"cores{cores}" / "job", base, epochs=3, batch_size=4, max_grad_norm=0.05, learning_rate=1e-3)
         file = tmp_path / f"job{cores}.json"
@@ -84,6 +87,9 @@ def test_two_cores_train_what_one_trains(tmp_path: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "FTASSETS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", code, str(file), str(cores)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-        result = TrainingResult.model_validate_json(done.stdout.splitlines()[-1])
+        *_, said, used = done.stdout.splitlines()
+        result = TrainingResult.model_validate_json(said)
         losses.append([loss for _, loss in result.losses])
+        tokens.append(Usage.model_validate_json(used).tokens_trained)
     assert losses[1] == pytest.approx(losses[0], rel=2e-3)  # bf16 rounds sums of other parts otherwise
+    assert tokens[1] == tokens[0] > 0, "rows have different lengths, and each is counted"

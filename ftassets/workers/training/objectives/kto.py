@@ -60,7 +60,10 @@ class Kto(Objective):
 
     def forward_only(self, epochs: float) -> tuple[int, int]:
         """The reference reads both answers once, and the trained model the other answer in each epoch."""
-        mine, others = (np.array([[len(row.ids), len(row.ids) - row.start] for row in rows]).sum(0) for rows in (self.texts, self._others))
+        mine, others = (
+            np.array([[len(row.ids), len(row.ids) - row.start] for row in rows], int).reshape(-1, 2).sum(0)
+            for rows in (self.texts, self._others)
+        )
         tokens, answers = mine + (1 + epochs) * others
         return round(tokens), round(answers)
 

@@ -85,6 +85,18 @@ def test_what_the_reference_reads_is_in_the_estimate(tmp_path: Path, tuned: Tune
     assert (len(pairs), len(held_out), len(rated)) == (8, 4, 14)
 
 
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_held_out_rows_that_are_all_too_long_need_no_reading(tmp_path: Path, tuned: Tuned, method: str) -> None:
+    from transformers import AutoTokenizer
+
+    from ftassets.workers.training.objectives import objectives_of
+
+    job = preference_job(tmp_path / "job", tuned[0], tuned[1].digest, method=method)
+    job = job.model_copy(update={"train": job.train.model_copy(update={"max_length": 16})})
+    _, held_out = objectives_of(AutoTokenizer.from_pretrained(tuned[0].base_model), job, lambda _: None)
+    assert (len(held_out), held_out.forward_only(3)) == (0, (0, 0))
+
+
 def test_rows_that_are_too_long_are_counted(tmp_path: Path, tuned: Tuned) -> None:
     job = preference_job(tmp_path / "dpo", tuned[0], tuned[1].digest, epochs=1)
     job = job.model_copy(update={"train": job.train.model_copy(update={"max_length": 16, "max_left_out": 1.0})})
