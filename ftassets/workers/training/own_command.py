@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from ftassets.backends.artifacts.version_folder import VersionDamaged, verify_folder
 from ftassets.backends.trainer.checkpoints import key_of
 from ftassets.config.home import Home
 from ftassets.domain.chat import chat
@@ -70,8 +71,13 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
     places = _places(job, base, base_digest)
     rows = _write_rows(job, places["dataset"])
     begun = time.monotonic()
-    _run(job, {**{name: str(place) for name, place in places.items()}, "start_from": str(job.start_from or "")}, report, stop_asked)
+    _run(job, {**{name: str(place) for name, place in places.items()}, "start_from": _start_from(job)}, report, stop_asked)
     seconds = time.monotonic() - begun
+    try:
+        verify_folder(base.parent)
+    except VersionDamaged as error:
+        text = f"train.command changed the base ({error}), which other loops use too: have it write below {{output}} only"
+        raise TrainingStopped(text) from error
     metrics = _metrics(places["output"] / METRICS)
     track = tracking(job.points_file)
     for name, curve in ((LOSS, metrics.losses), (VALIDATION_LOSS, metrics.validation_losses)):
@@ -117,6 +123,16 @@ def _places(job: TrainingJob, base: Path, base_digest: str) -> dict[str, Path]:
     for place in places.values():
         place.mkdir(parents=True, exist_ok=True)
     return {**places, "base": base}
+
+
+def _start_from(job: TrainingJob) -> str:
+    """A copy of the adapter to continue from, empty without one: what production serves is not for a command to write to."""
+    if job.start_from is None:
+        return ""
+    target = job.work / "start_from"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(job.start_from, target)
+    return str(target)
 
 
 def _write_rows(job: TrainingJob, folder: Path) -> int:

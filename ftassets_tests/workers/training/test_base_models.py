@@ -1,3 +1,4 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +31,34 @@ def test_a_folder_becomes_a_version_once(tmp_path, tiny_base):
     assert ensure_base(str(tiny_base), tmp_path / "one", tmp_path / "cache") == first
     assert (tmp_path / "one" / first / MERGED / "model.safetensors").stat().st_mtime_ns == made
     assert [path.name for path in (tmp_path / "one").iterdir()] == [first]
+
+
+@pytest.mark.parametrize("change", ["weights", "another file", "no manifest"])
+def test_a_base_that_somebody_changed_is_made_again(tmp_path, tiny_base, change):
+    first = ensure_base(str(tiny_base), tmp_path / "one", tmp_path / "cache")
+    folder = (tmp_path / "one" / first / MERGED).resolve()
+    if change == "weights":
+        content = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(content[:-2] + b"xx")
+    elif change == "another file":
+        (folder / "optimizer.pt").write_text("state")
+    else:
+        (folder.parent / "manifest.json").unlink()
+    assert ensure_base(str(tiny_base), tmp_path / "one", tmp_path / "cache") == first
+    assert verify_folder(tmp_path / "one" / first).digest == first
+
+
+def test_a_base_that_is_no_link_and_was_changed_is_replaced(tmp_path, tiny_base):
+    first = ensure_base(str(tiny_base), tmp_path / "one", tmp_path / "cache")
+    merged = tmp_path / "one" / first / MERGED
+    cached = merged.resolve()
+    merged.unlink()
+    shutil.copytree(cached, merged)  # as from a store
+    assert ensure_base(str(tiny_base), tmp_path / "one", tmp_path / "cache") == first
+    assert not merged.is_symlink(), "it is whole"
+    (merged / "config.json").write_text("{}")
+    assert ensure_base(str(tiny_base), tmp_path / "one", tmp_path / "cache") == first
+    assert verify_folder(tmp_path / "one" / first).digest == first
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,9 @@ def test_what_a_command_of_the_user_trains_is_a_version_like_any_other(tmp_path,
     config = json.loads((first.versions / result.digest / ADAPTER / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["target_modules"]) == (str(tiny_base), ["down_proj", "q_proj", "v_proj"])
     assert not list(first.checkpoints.iterdir())
-    again = train_by_command(job(tmp_path / "again", tiny_base, start_from=first.versions / result.digest / ADAPTER), lambda _: None)
+    spoils = TRAINER + "\nif start_from: open(f'{start_from}/adapter_config.json', 'w').write('')"
+    again = train_by_command(job(tmp_path / "again", tiny_base, spoils, first.versions / result.digest / ADAPTER), lambda _: None)
+    verify_folder(first.versions / result.digest)
     assert again.first_loss < 0.95 * result.first_loss
     assert (again.start_from, again.lineage) == (result.digest, f"continues from {result.digest}")
 
@@ -115,6 +117,7 @@ def test_the_command_reads_the_rows_that_our_training_would_read(tmp_path, tiny_
         (TRAINER.replace("model.save_pretrained(output)", "import os"), "not there"),
         (TRAINER.replace("losses.append((step, float(loss)))", SPOILS), "not finite"),
         (TRAINER + ANOTHER_RANK, "does not fit"),
+        (TRAINER + "open(f'{base}/added_tokens.json', 'w').write('{}')", "changed the base .*added_tokens.json"),
         (TRAINER + CHANGED.format("value.to(torch.int8)"), "integers"),
         (TRAINER + CHANGED.format("torch.full_like(value, 3e38)"), "probabilities are not numbers"),
         (TRAINER.replace("r=2", "layer_replication=[[0, 2], [0, 2]], r=2"), "repeats layers"),
