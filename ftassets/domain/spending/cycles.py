@@ -20,6 +20,7 @@ MAKING = frozenset(
         "release",
     }
 )
+PREPARING = frozenset({"recipe_proposal"})  # done for versions to come: their cost, though it is part of no run that makes one
 BETWEEN = 600.0  # seconds after a node in which the next one of its run begins
 
 
@@ -50,7 +51,7 @@ def cycles(entries: Iterable[UsageEntry], promoted: Collection[str], now: float)
     """The runs among these entries that make a version, oldest first; `promoted` are the versions that were ever in production."""
     by_run = groupby(sorted(entries, key=lambda entry: (entry.run_id, entry.at)), key=lambda entry: entry.run_id)
     runs = [(run_id, tuple(mine)) for run_id, mine in by_run]
-    found = [_cycle(run_id, mine, promoted, now) for run_id, mine in runs if any(entry.node in MAKING for entry in mine)]
+    found = [_cycle(run_id, mine, promoted, now) for run_id, mine in runs if any(entry.node in MAKING | PREPARING for entry in mine)]
     return sorted(found, key=lambda cycle: cycle.entries[0].at)
 
 

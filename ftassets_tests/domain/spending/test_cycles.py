@@ -50,6 +50,7 @@ def test_a_run_is_at_work_while_it_is_measured_or_its_next_node_begins() -> None
 
 def test_single_nodes_by_hand_are_a_part_and_runs_that_watch_are_no_cycles() -> None:
     assert outcome(("adapter", "done"), for_release=False) is Outcome.PART
+    assert outcome(("recipe_proposal", "done"), for_release=False) is Outcome.PART
     watching = [entry("watch", "drift_report", 1.0), entry("monitor", "golden_set", 2.0)]
     making = [entry("b", "golden_set", 5.0), entry("b", "curated_dataset", 6.0), entry("a", "adapter", 7.0, made="abc")]
     first, second = cycles([*watching, *making], (), LATER)
