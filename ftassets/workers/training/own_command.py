@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +24,7 @@ from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.overfit import kept_loss
 from ftassets.domain.training.points import LOSS, VALIDATION_LOSS
-from ftassets.domain.training.recipe import recipe
+from ftassets.domain.training.recipe import same_steps
 from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError, in_one_line
 from ftassets.workers.process import KILLED, Ended, Report, Terminated, end_with_parent
@@ -113,7 +115,7 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
 def _places(job: TrainingJob, base: Path, base_digest: str) -> dict[str, Path]:
     """What the command's {names} stand for. Checkpoints of the same training are there again after a kill, others are removed."""
     rows = [file_digest(job.train_file), file_digest(job.validation_file)]
-    key = key_of({"base": base_digest, "rows": rows, "recipe": recipe(job.task, job.train, job.parent)})
+    key = key_of({"base": base_digest, "rows": rows, "recipe": same_steps(job.task, job.train, job.parent)})  # also with half the batch
     places = {"dataset": job.work / "dataset", "output": job.work / "output", "checkpoints": job.checkpoints / f"command-{key[:16]}"}
     for other in job.checkpoints.glob("*"):
         if other != places["checkpoints"]:
@@ -158,19 +160,21 @@ def _run(job: TrainingJob, places: dict[str, str], report: Report, stop_asked: C
     command = [_filled(argument, places) for argument in job.train.command]
     report(f"running {command[0]}; its output is in the run's compute logs")
     try:
-        process = subprocess.Popen(command, cwd=job.train.command_folder, preexec_fn=end_with_parent)
+        process = subprocess.Popen(command, cwd=job.train.command_folder, preexec_fn=end_with_parent, start_new_session=True)
     except OSError as error:
         raise TrainingStopped(f"train.command cannot be run: {in_one_line(error)}") from error
-    while (code := process.poll()) is None:
-        if stop_asked():
-            process.terminate()
-            try:
-                process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            raise Terminated("train.command was asked to end: start the run again, it finds its {checkpoints} as it left them")
-        time.sleep(_POLL)
+    try:
+        while (code := process.poll()) is None:
+            if stop_asked():
+                os.killpg(process.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
+                raise Terminated("train.command was asked to end: start the run again, it finds its {checkpoints} as it left them")
+            time.sleep(_POLL)
+    finally:
+        with suppress(ProcessLookupError):  # nothing that it started trains on: a shell or a launcher may end before its processes do
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if Ended((), code, None).killed:
         os._exit(KILLED)  # as if we had been killed ourselves
     if code:

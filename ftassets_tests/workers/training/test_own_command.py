@@ -3,9 +3,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pydantic import BaseModel
 
@@ -14,6 +16,7 @@ from ftassets.domain.release.version import ADAPTER
 from ftassets.domain.training.acceptance import version_checks
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob
+from ftassets.domain.training.smaller_batch import smaller_batch
 from ftassets.testing.tiny_job import tiny_job
 from ftassets.workers.process import KILLED, TERMINATED, Terminated, last_words, write_job
 from ftassets.workers.training.own_command import train_by_command
@@ -201,7 +204,31 @@ def test_a_command_that_is_killed_finds_its_checkpoints_again(tmp_path, tiny_bas
         assert len(list(waits.checkpoints.glob("command-*/*"))) == count
     kept = list(waits.checkpoints.iterdir())
     assert len(kept) == 1
+    smaller = waits.model_copy(update={"train": smaller_batch(waits.train)})
+    assert work(smaller, number).code == code, "as it is tried again when memory most likely ran out"
+    assert [len(list(folder.iterdir())) for folder in kept] == [3]
     with pytest.raises(Terminated, match="checkpoints"):
         train_by_command(waits, lambda _: None, lambda: True)
     assert list(waits.checkpoints.iterdir()) == kept
     train(tiny_job(tmp_path / "other", tiny_base).model_copy(update={"checkpoints": waits.checkpoints}), lambda _: None)
+
+
+LAUNCHER = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open("child", "w").write(str(child.pid))
+{}
+"""
+
+
+@pytest.mark.parametrize("then", ["child.wait()", "sys.exit(3)"])
+def test_what_a_command_started_ends_with_it(tmp_path, tiny_base, then):
+    launcher = job(tmp_path / "job", tiny_base, LAUNCHER.format(then))
+    child = tmp_path / "job" / "child"
+    with pytest.raises((Terminated, TrainingStopped), match="asked to end|exit code 3"):
+        train_by_command(launcher, lambda _: None, lambda: child.exists() and child.read_text() != "" and "wait" in then)
+    pid = int(child.read_text())
+    deadline = time.monotonic() + 20
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "it was left behind"
+        time.sleep(0.1)
