@@ -65,7 +65,8 @@ def unusual_alignment(loop: LoopConfig, validation_rows: int | None) -> Iterator
             yield LoopFinding("warning", "unusual_training", LOOP, text, advice, field=("align", name))
     if validation_rows is not None and (why := too_few(validation_rows, MANY, align)):
         why, _, advice = why.partition(": ")
-        yield LoopFinding("warning", "align_proves_nothing", LOOP, f"{why}, so that the fine-tuned version is always the candidate", advice)
+        text = f"{why}, so that the fine-tuned version is always the candidate"
+        yield LoopFinding("warning", "align_proves_nothing", LOOP, text, advice, field=("align",))
 
 
 def impossible(loop: LoopConfig, validation_rows: int) -> Iterator[LoopFinding]:

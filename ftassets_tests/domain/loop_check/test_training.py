@@ -83,7 +83,7 @@ def test_what_training_on_preferences_rarely_takes_is_warned_about(align, found)
 
 
 def test_a_dataset_that_can_never_prove_the_score_is_told_before_a_run():
-    assert aligned(100) == ["align_proves_nothing"]
+    assert aligned(100) == ["align_proves_nothing align"]
     assert aligned(200) == aligned(100, margin=0.05) == aligned(None) == []
 
 
