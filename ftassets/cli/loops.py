@@ -271,7 +271,7 @@ def _said(reason: str, by: str | None) -> Any:
 @needs_loops
 def doctor(
     loop: Annotated[
-        str | None, typer.Option("--loop", help="Only whether this loop's base model can be trained here, before a run is paid for.")
+        str | None, typer.Option("--loop", help="Only whether this loop's base model can be trained here, or on its Ray cluster.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -26,7 +26,7 @@ from ftassets.config.loops_folder import LoopsFolder, loops_folder, recorded
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
 from ftassets.domain.canonical import parse_json
 from ftassets.durable import prove_writable
-from ftassets.errors import ConfigurationError, StateDamaged
+from ftassets.errors import ConfigurationError, FtassetsError, StateDamaged
 from ftassets.exits import ending
 from ftassets.processes.code_location import loading, silent_daemons
 from ftassets.processes.dagster_home import dagster_home_named
@@ -64,6 +64,7 @@ def diagnose(home: Home) -> list[Diagnosis]:
         ("packages", lambda: _packages(found)),
         ("loops", lambda: _loops(home, found) if found else why),
         ("embedders", lambda: _embedders(home, found) if found else ()),
+        ("Ray", lambda: _ray(found.loops.values()) if found else ()),
         ("home", lambda: _home(home)),
         ("dagster", lambda: _dagster(home)),
         ("modules", lambda: _modules(found)),
@@ -86,7 +87,7 @@ def _checked(subject: str, part: Callable[[], Iterable[Diagnosis]]) -> Iterator[
 
 
 def diagnose_base(loop: LoopConfig, home: Home) -> list[Diagnosis]:
-    """Whether the loop's base model can be trained and served here, from its configuration, tokenizer and file names."""
+    """Whether the loop's base model can be trained and served, from its configuration, tokenizer and file names; and its Ray cluster."""
     from ftassets.domain.training.base_model import base_findings
     from ftassets.workers.training.base_facts import machine, read_facts
     from ftassets.workers.training.base_models import BaseModelMissing
@@ -96,7 +97,8 @@ def diagnose_base(loop: LoopConfig, home: Home) -> list[Diagnosis]:
     except BaseModelMissing as error:
         return [Diagnosis("base model", False, str(error))]
     found = base_findings(loop, facts, machine())
-    return [Diagnosis("base model", True, facts.source), *(Diagnosis(each.subject, each.ok, each.text) for each in found)]
+    of_base = [Diagnosis("base model", True, facts.source), *(Diagnosis(each.subject, each.ok, each.text) for each in found)]
+    return [*of_base, *_checked("Ray", lambda: _ray([loop]))]
 
 
 def _profile() -> Iterator[Diagnosis]:
@@ -180,6 +182,33 @@ def _embedders(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
             yield Diagnosis(f"embedder of {name}", True, embedders.tried(loop, store))
         except Exception as error:  # whatever is wrong with it is what we are here to say
             yield Diagnosis(f"embedder of {name}", False, ending(error).sentence)
+
+
+def _ray(loops: Iterable[LoopConfig]) -> Iterator[Diagnosis]:
+    """Whether each cluster that trains can be reached, has the software of this machine, and room for each loop's workers."""
+    by_address: dict[str, list[LoopConfig]] = {}
+    for loop in loops:
+        if loop.train.ray and not loop.train.command:
+            by_address.setdefault(loop.train.ray.address, []).append(loop)
+    for address, trained in by_address.items():
+        yield from _checked(f"Ray at {address}", functools.partial(_ray_cluster, address, trained))
+
+
+def _ray_cluster(address: str, loops: Iterable[LoopConfig]) -> Iterator[Diagnosis]:
+    from ftassets.domain.training.ray_room import room, room_in_words
+    from ftassets.workers.training.ray_cluster import connected, need_same_software, resources_of_nodes
+
+    clusters = {loop.name: loop.train.ray for loop in loops if loop.train.ray}
+    try:
+        with connected(next(iter(clusters.values()))):
+            need_same_software()
+            nodes = resources_of_nodes()
+    except FtassetsError as error:
+        yield Diagnosis(f"Ray at {address}", False, str(error))
+        return
+    yield Diagnosis(f"Ray at {address}", True, f"{amount(len(nodes), 'node')}, with the software of this machine")
+    for name, cluster in clusters.items():
+        yield Diagnosis(f"Ray workers of {name}", room(cluster, nodes) == cluster.workers, room_in_words(cluster, nodes))
 
 
 def _home(home: Home) -> Iterator[Diagnosis]:

@@ -5,15 +5,11 @@ if __name__ == "__main__":
 
     start("ftassets.workers.training.on_ray")
 
-import logging
 import os
 import shutil
-import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +26,14 @@ from ftassets.durable import keep_folder, write_durably
 from ftassets.errors import in_one_line
 from ftassets.workers.process import KILLED, Report, Terminated, environment, terminations, work_off
 from ftassets.workers.training.base_models import ensure_base
+from ftassets.workers.training.ray_cluster import PATIENCE, POLL, connected, need_same_software
 from ftassets.workers.training.ray_depot import Bundle, Depot, Heard, fetch, send
-from ftassets.workers.training.ray_worker import COLD, TRAIN, VALIDATION, check_software, software, train_loop
+from ftassets.workers.training.ray_worker import COLD, TRAIN, VALIDATION, software, train_loop
 from ftassets.workers.training.sft import started, training_key
 
 CONNECT_WITHIN = 300.0  # s; a head that was killed is there again within minutes
 START_WITHIN = 1800.0  # s; a cloud adds a GPU node in about ten minutes, if it has one to give
 STOP_WITHIN = 120.0  # s from asking the workers for a checkpoint to giving up
-_POLL = 1.0  # s
-_PATIENCE = 60.0  # s for one answer of the cluster
 
 
 def train_on_ray(job: TrainingJob, report: Report, stop_asked: Callable[[], bool] = lambda: False) -> dict[str, Any]:
@@ -49,26 +44,14 @@ def train_on_ray(job: TrainingJob, report: Report, stop_asked: Callable[[], bool
     cluster = job.train.ray
     assert cluster is not None
     base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
-    with _connected(cluster, report, stop_asked):
+    with connected(cluster, report, stop_asked, CONNECT_WITHIN):
         import ray
-        from ray.exceptions import RayError
 
         depot = None
         try:
             depot = ray.remote(Depot).options(num_cpus=0, max_concurrency=64, runtime_env={"env_vars": _of_controller()}).remote()
-            ray.get(ray.remote(check_software).options(num_cpus=0).remote(software()), timeout=_PATIENCE)
+            need_same_software()
             return _wait(job, base_digest, cluster, depot, report, stop_asked)
-        except ModuleNotFoundError as error:
-            raise TrainingStopped(
-                f"the Ray cluster at {cluster.address} does not have this release of ftassets ({in_one_line(error)}): give its head and "
-                "nodes the packages of this machine"
-            ) from error
-        except (RayError, ConnectionError) as error:
-            if isinstance(cause := getattr(error, "cause", None), TrainingStopped):
-                raise cause from error
-            raise Terminated(
-                f"the Ray cluster at {cluster.address} was lost ({in_one_line(error)[:200]}): its head or network failed"
-            ) from error
         finally:
             if depot is not None:
                 _close(depot)
@@ -76,43 +59,6 @@ def train_on_ray(job: TrainingJob, report: Report, stop_asked: Callable[[], bool
 
 def _of_controller() -> dict[str, str]:
     return {"TRAIN_ENABLE_SHARE_CUDA_VISIBLE_DEVICES": "0"}  # a worker that sees other workers' GPUs would use them
-
-
-@contextmanager
-def _connected(cluster: RayCluster, report: Report, stop_asked: Callable[[], bool]) -> Iterator[None]:
-    """Connected to the cluster in the block. Raises TrainingStopped when it cannot be reached or has another version."""
-    try:
-        import ray
-    except ImportError as error:
-        raise TrainingStopped("train.ray needs Ray on this machine: pip install 'ftassets[ray]'") from error
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    until = time.monotonic() + CONNECT_WITHIN
-    while True:
-        try:
-            host, _, port = cluster.address.removeprefix("ray://").rpartition(":")
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()  # Ray itself tries for half a minute
-            handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-            ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False)
-            for number, handler in handlers.items():  # Ray's own would end this process without a checkpoint
-                signal.signal(number, handler)
-            break
-        except (OSError, RuntimeError) as error:
-            text = in_one_line(error)[:300]
-            if "version" in text.lower() and "mismatch" in text.lower() or "Python" in text:
-                raise TrainingStopped(f"Ray at {cluster.address} is of another version: {text}") from error
-            if time.monotonic() > until:
-                raise TrainingStopped(
-                    f"the Ray cluster at {cluster.address} cannot be reached ({text}): check the address, and that port 10001 of its head "
-                    "is open to this machine"
-                ) from error
-            if stop_asked():
-                raise Terminated("the training was asked to end before the Ray cluster was reached") from error
-            report(f"the Ray cluster at {cluster.address} does not answer yet")
-            time.sleep(5 * _POLL)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _wait(job: TrainingJob, base: str, cluster: RayCluster, depot: Any, report: Report, stop_asked: Callable[[], bool]) -> dict[str, Any]:
@@ -140,9 +86,12 @@ def _wait(job: TrainingJob, base: str, cluster: RayCluster, depot: Any, report: 
     fitting = depot.fit.remote(train_loop, {**told, "software": software()}, scaling, cluster.max_failures, environment())
     number, asked_at = 0, None
     while True:
-        heard: Heard = ray.get(depot.hear.remote(), timeout=_PATIENCE)
+        heard: Heard = ray.get(depot.hear.remote(), timeout=PATIENCE)
         for line in heard.lines:
             report(line)
+        if heard.points:
+            with job.points_file.open("ab") as noted:
+                noted.writelines(line + b"\n" for line in heard.points)
         write_durably(metering.usage_file(cluster_file(job)), heard.usage.model_dump_json())
         if heard.checkpoint and heard.checkpoint[0] > number:
             number, bundle = heard.checkpoint
@@ -167,7 +116,7 @@ def _wait(job: TrainingJob, base: str, cluster: RayCluster, depot: Any, report: 
                 f"Ray started no worker within {START_WITHIN:.0f} s: {cluster.workers} with {resources} each have no room: lower them, "
                 "or add nodes"
             )
-        ray.wait([fitting], timeout=_POLL)
+        ray.wait([fitting], timeout=POLL)
 
 
 def cluster_file(job: TrainingJob) -> Path:

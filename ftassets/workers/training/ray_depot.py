@@ -23,6 +23,7 @@ class Heard(NamedTuple):
     """What the workers told since the last time, and what they used in all."""
 
     lines: list[str]
+    points: list[bytes]  # lines of the file in which the training notes its numbers
     usage: Usage
     checkpoint: tuple[int, Bundle] | None  # the newest, with its number
     result: tuple[dict[str, Any], Bundle] | None
@@ -38,6 +39,7 @@ class Depot:
         self._folder = Path(tempfile.mkdtemp(prefix="ftassets-depot-"))
         self._lock = threading.Lock()
         self._lines: list[str] = []
+        self._points: list[bytes] = []
         self._usage: dict[str, Usage] = {}
         self._checkpoint: tuple[int, Bundle] | None = None
         self._inputs: set[str] = set()
@@ -89,11 +91,12 @@ class Depot:
         """From which workers resume."""
         return self._checkpoint[1] if self._checkpoint else None
 
-    def tell(self, worker: str, lines: list[str], usage: Usage | None) -> bool:
-        """A worker's progress and what it used so far; whether it is to end."""
+    def tell(self, worker: str, lines: list[str], points: list[bytes], usage: Usage | None) -> bool:
+        """A worker's progress, its numbers, and what it used so far; whether it is to end."""
         with self._lock:
             self._told = time.monotonic()
             self._lines += lines
+            self._points += points
             if usage is not None:
                 self._usage[worker] = usage
             return self._stop
@@ -115,9 +118,10 @@ class Depot:
         """For the machine that asked for the training."""
         with self._lock:
             lines, self._lines = self._lines, []
+            points, self._points = self._points, []
             usage = sum(self._usage.values(), Usage())
             silent = time.monotonic() - self._told
-            return Heard(lines, usage, self._checkpoint, self._result, self._failure, self._over, silent)
+            return Heard(lines, points, usage, self._checkpoint, self._result, self._failure, self._over, silent)
 
     def fit(self, loop: Any, told: Mapping[str, Any], scaling: Mapping[str, Any], max_failures: int, variables: Mapping[str, str]) -> None:
         """Run `loop` on Ray Train's workers until it has ended, started again after a failure at most `max_failures` times."""

@@ -15,14 +15,16 @@ from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
 from ftassets.domain.spending.usage import Usage
 from ftassets.domain.training.divergence import TrainingStopped
-from ftassets.domain.training.job import TrainingJob
+from ftassets.domain.training.job import POINTS, TrainingJob
 from ftassets.errors import FtassetsError, in_one_line
 from ftassets.workers.process import Terminated, set_up_libraries
+from ftassets.workers.training.points import whole_lines
 from ftassets.workers.training.ray_depot import fetch, send
 from ftassets.workers.training.replicas import Member
 from ftassets.workers.training.sft import train_on_base
 
 TRAIN, VALIDATION, COLD = "train.jsonl", "validation.jsonl", "cold.jsonl"
+_WORK = "work"
 _TELL_EVERY = 0.5  # seconds
 # by which accelerate would spread the training a second time
 _OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "ACCELERATE_TORCH_DEVICE")
@@ -50,11 +52,14 @@ def train_loop(told: Mapping[str, Any]) -> None:
     rank, count, depot = context.get_world_rank(), context.get_world_size(), told["depot"]
     for name in _OF_TORCHRUN:
         os.environ.pop(name, None)
+    place = Path(f"worker-{rank}").resolve()
+    shutil.rmtree(place, ignore_errors=True)  # of a worker before that was killed
     used: list[Usage] = []
-    with metering.metered(used.append), _telling(depot, used) as (lines, stop_asked):
+    failure, made = None, None
+    with metering.metered(used.append), _telling(depot, used, place) as (lines, stop_asked):
         try:
             check_software(told["software"])
-            job = _unpacked(depot, told, Path(f"worker-{rank}").resolve())
+            job = _unpacked(depot, told, place)
 
             def report(text: str) -> None:
                 if rank == 0:
@@ -65,23 +70,25 @@ def train_loop(told: Mapping[str, Any]) -> None:
 
             result = train_on_base(job, told["base"], report, 1, stop_asked.is_set, Member(rank, count), keep)
             if result is not None:
-                ray.get(depot.finished.remote(result.model_dump(mode="json"), send(depot, _files(job.versions / result.digest))))
+                made = (result.model_dump(mode="json"), send(depot, _files(job.versions / result.digest)))
         except Terminated as error:
-            if rank == 0:
-                ray.get(depot.failed.remote(str(error)))
+            failure = str(error) if rank == 0 else None
         except FtassetsError as error:
-            ray.get(depot.failed.remote(str(error)))
+            failure = str(error)
         except Exception as error:
             if "out of memory" not in str(error).lower():
                 raise
-            ray.get(depot.failed.remote(in_one_line(error)))
+            failure = in_one_line(error)
+    if made:  # the last numbers are there
+        ray.get(depot.finished.remote(*made))
+    elif failure:
+        ray.get(depot.failed.remote(failure))
 
 
 def _unpacked(depot: Any, told: Mapping[str, Any], place: Path) -> TrainingJob:
     """The job with its files on this machine, and the newest checkpoint in its folder."""
     import ray
 
-    shutil.rmtree(place, ignore_errors=True)  # of a worker before that was killed
     job = TrainingJob.model_validate_json(told["job"])
     fetch(depot, told["rows"], place)
     fetch(depot, told["base_files"], place / "versions", cache=Home.from_env().cache / "by_digest")
@@ -91,23 +98,26 @@ def _unpacked(depot: Any, told: Mapping[str, Any], place: Path) -> TrainingJob:
     start = place / "versions" / job.start_from.parent.name / job.start_from.name if job.start_from else None
     cold = place / COLD if job.cold_file else None
     files = {"train_file": place / TRAIN, "validation_file": place / VALIDATION, "cold_file": cold, "start_from": start}
-    folders = {"work": place / "work", "home": place / "home", "checkpoints": place / "checkpoints", "versions": place / "versions"}
+    folders = {"work": place / _WORK, "home": place / "home", "checkpoints": place / "checkpoints", "versions": place / "versions"}
     return job.model_copy(update={**files, **folders})
 
 
 @contextmanager
-def _telling(depot: Any, used: list[Usage]) -> Iterator[tuple[list[str], threading.Event]]:
-    """Tell the depot the lines and the usage every half second in the block; the event is set once the training is to end."""
+def _telling(depot: Any, used: list[Usage], place: Path) -> Iterator[tuple[list[str], threading.Event]]:
+    """Tell the depot lines, numbers and usage every half second in the block, and at its end; the event: the training is to end."""
     import ray
 
     lines, stop_asked, over = list[str](), threading.Event(), threading.Event()
-    name = ray.get_runtime_context().get_worker_id()
+    name, read = ray.get_runtime_context().get_worker_id(), 0
 
     def tell() -> None:
+        nonlocal read
         count = len(lines)
-        if ray.get(depot.tell.remote(name, lines[:count], used[-1] if used else None)):
+        points, end = whole_lines(place / _WORK / POINTS, read)
+        if ray.get(depot.tell.remote(name, lines[:count], points, used[-1] if used else None)):
             stop_asked.set()
         del lines[:count]
+        read = end
 
     def watch() -> None:
         while not over.wait(_TELL_EVERY):

@@ -13,19 +13,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from ftassets import metering
+from ftassets.assets._shared import tracking
+from ftassets.assets._shared.events import node
+from ftassets.assets._shared.tracking import tracked
 from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.backends.artifacts.version_folder import read_manifest
+from ftassets.backends.registry.mlflow import MlflowRegistry
+from ftassets.backends.trainer.attempts import train_through
 from ftassets.backends.trainer.by_loop import TrainerByLoop
 from ftassets.backends.trainer.ray import RayTrainer
 from ftassets.backends.trainer.stored_checkpoints import reached_step
 from ftassets.backends.trainer.subprocess import SubprocessTrainer
+from ftassets.cli.commands.doctor import _ray
+from ftassets.config.loop import LoopConfig
 from ftassets.domain.spending.usage import Usage
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob
 from ftassets.testing.contracts.trainer import run
+from ftassets.testing.made_once import mlflow_tables
 from ftassets.testing.ray_cluster import RayCluster, ray_cluster
+from ftassets.testing.releases import loop_config
 from ftassets.testing.tiny_job import tiny_job
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.process import TERMINATED, last_words, write_job
@@ -99,6 +110,47 @@ def started(job: TrainingJob) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+def test_the_curve_of_a_training_is_in_mlflow_and_on_its_page_while_it_runs(tmp_path, base, cluster, uninterrupted, monkeypatch):
+    """Also of one whose workers are killed: no step is there twice."""
+    monkeypatch.setattr(tracking, "EVERY", 0.2)
+    monkeypatch.setattr(tracking, "shown_again", lambda since_start, since_shown: True)
+    mlflow_tables(tmp_path)
+    registry = MlflowRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    job = on_ray(tmp_path / "job", base, cluster)
+    seen: dict[str, Any] = {}
+
+    def losses() -> list[tuple[int, float]]:
+        run_id = seen["run"].run_id
+        return [(each.step, each.value) for each in registry._client().get_metric_history(run_id, "loss")]
+
+    def follow() -> None:
+        until(lambda: "run" in seen and len(losses()) >= 4)
+        seen["early"] = losses()
+        until(lambda: reached(job) >= 8)
+        cluster.workers()[0].kill()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        @dg.multi_asset(name="adapter", specs=[dg.AssetSpec(node("tiny", "adapter"))])
+        def adapter(context: dg.AssetExecutionContext) -> None:
+            with tracked(registry, None, job, context, False) as seen["run"]:
+                result = train_through(RayTrainer(), job, FolderArtifacts(job.home), context)
+                seen["run"].finish(read_manifest(job.versions / result.digest), None, result.numbers)
+                seen["result"] = result
+
+        follower = threading.Thread(target=follow)
+        follower.start()
+        assert dg.materialize([adapter], instance=instance).success
+        follower.join()
+        shown = instance.fetch_observations(node("tiny", "adapter"), limit=1000).records
+    assert 4 <= len(seen["early"]) < len(seen["result"].losses), "while it ran"
+    assert seen["result"].resumed_at
+    assert losses() == seen["result"].losses == [(step, loss) for step, loss in uninterrupted["losses"]]
+    steps = [int(str(record.asset_observation.metadata["step"].value)) for record in shown if record.asset_observation][::-1]
+    assert len(steps) > 1
+    assert steps == sorted(set(steps)), "it grows"
+
+
 def test_a_worker_that_is_killed_costs_the_steps_since_its_checkpoint_only(tmp_path, folder, base, cluster, uninterrupted):
     job = on_ray(tmp_path / "job", base, cluster)
 
@@ -152,6 +204,20 @@ def test_a_training_resumes_after_it_was_asked_to_end_and_after_its_head_was_kil
     assert result.resumed_at[-1] == before
     assert len(result.resumed_at) == 2, "once after it was asked to end, once after the head was killed"
     assert result.digest == uninterrupted["digest"]
+
+
+def test_doctor_says_whether_the_workers_of_a_loop_have_room(cluster):
+    def asked(workers: int) -> LoopConfig:
+        return loop_config(f"of_{workers}", train={"batch_size": 6, "ray": {"address": cluster.address, "workers": workers}})
+
+    begun = time.monotonic()
+    found = list(_ray([asked(2), asked(3)]))
+    assert time.monotonic() - begun < 60
+    assert [(each.subject, each.ok) for each in found] == [
+        (f"Ray at {cluster.address}", True), ("Ray workers of of_2", True), ("Ray workers of of_3", False),
+    ]  # fmt: skip
+    assert found[0].text == "2 nodes, with the software of this machine"
+    assert found[2].text.startswith("room for 2 of 3 workers with CPU 1 each (PACK) on 2 nodes: ")
 
 
 def test_a_node_with_other_software_is_named():

@@ -28,6 +28,7 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.processes.up import Ports, Running
 from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
 from ftassets.testing.doubles.lakefs import ACCESS_KEY, SECRET_KEY, LakeFsDouble
+from ftassets.testing.releases import loop_config
 from ftassets_tests.config.test_dagster_project import write
 from ftassets_tests.config.test_loops_folder import put_loop
 
@@ -277,3 +278,27 @@ def test_what_cannot_be_checked_stops_no_other_check_and_no_status(tmp_path: Pat
     loop = describe(home)["loops"]["kitchen"]
     assert "releases, sensors and runs are not known: a database below the home cannot be used: file is not a database" in loop["notes"]
     assert [each["subject"] for each in loop["health"]["concerns"]] == ["gateway-absent"]
+
+
+def on_ray(address: str) -> list[Any]:
+    return [loop_config(name, train={"batch_size": 4, "ray": {"address": address, "workers": 2}}) for name in ("one", "two")]
+
+
+def test_a_ray_cluster_is_asked_once_for_all_its_loops_and_what_is_wrong_is_said_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    begun = time.monotonic()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"ray://127.0.0.1:{silent.getsockname()[1]}"
+        [found] = doctor._ray([*on_ray(address), loop_config("here")])
+    assert (found.subject, found.ok) == (f"Ray at {address}", False)
+    assert f"{address} cannot be reached (" in found.text
+    assert time.monotonic() - begun < 30
+    monkeypatch.setitem(sys.modules, "ray", None)
+    [found] = doctor._ray(on_ray(address))
+    assert (found.ok, found.text) == (False, "train.ray needs Ray on this machine: pip install 'ftassets[ray]'")
+
+
+def test_loops_that_train_here_ask_no_cluster() -> None:
+    command = {"command": ["python", "train.py"], "batch_size": 4, "ray": {"address": "ray://127.0.0.1:9"}}
+    assert list(doctor._ray([loop_config("here"), loop_config("own", train=command)])) == []
