@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from bench.demo_job import LOOP, demo_job, demo_loop, demo_train
 from bench.rows import Row, Size, parse, parser, write
-from ftassets.config.loop import Align, LoopConfig, Train
-from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.config.loop import Align, LoopConfig
 from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, draw
 from ftassets.domain.chat import chat, question
 from ftassets.domain.dataset.preferences import Pair
@@ -36,7 +36,6 @@ from ftassets.workers.evaluation.likelihood import measure_likelihoods
 from ftassets.workers.process import set_up_libraries
 from ftassets.workers.training.sft import train
 
-LOOP = "voice_commands"
 SIZES = {
     "rows": Size(200, 520, "rows that the version is fine-tuned on"),
     "asked": Size(240, 1200, "requests that users rate, of which a third is held out"),
@@ -59,11 +58,11 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def _measured(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    loop = read_loops(LOOPS)[LOOP]
+    loop, versions = demo_loop(), folder / "versions"
     rows = _requests(options.rows + options.asked + options.answers)
     taught, asked, further = rows[: options.rows], rows[options.rows : -options.answers], rows[-options.answers :]
-    settings = Train.model_validate(loop.train.model_dump(exclude_unset=True))
-    tuned_job = _job(folder / "tuned", folder, loop, settings, taught, further[:8])
+    settings = demo_train()
+    tuned_job = demo_job(folder / "tuned", versions, settings, taught, further[:8])
     tuned = train(tuned_job, _say)
     said = _answers(tuned_job, tuned.digest, asked)
     right = [_right(loop, row, answer) for row, answer in zip(asked, said, strict=True)]
@@ -79,14 +78,13 @@ def _measured(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield Row("rated answers trained on", len(rated), "rows")
     yield Row("of these rated up", sum(row.rating == "up" for row in rated), "rows")
     start = tuned_job.versions / tuned.digest / ADAPTER
-    more = settings.model_copy(update={"epochs": 1.0})
     corrected = [Example(id=pair.request_id, messages=pair.messages, completion=pair.chosen) for pair in trained]
-    job = _job(folder / "sft", folder, loop, more, corrected, further[:8]).model_copy(update={"start_from": start})
+    job = demo_job(folder / "sft", versions, demo_train(epochs=1), corrected, further[:8]).model_copy(update={"start_from": start})
     yield from _compared("SFT on the corrections", folder, loop, job, before, held_out, further, None)
     for method, preferences in (("dpo", trained), ("kto", rated)):
         for rate in RATES:
             align = Align(method=method, learning_rate=rate, margin=0.05)
-            job = _job(folder / f"{method}-{rate}", folder, loop, aligned_train(settings, align), preferences, preferences[:8])
+            job = demo_job(folder / f"{method}-{rate}", versions, aligned_train(settings, align), preferences, preferences[:8])
             job = job.model_copy(update={"align": align, "preferences_commit": "0" * 40, "start_from": start})
             yield from _compared(f"{method} at {rate:g}", folder, loop, job, before, held_out, further, align)
 
@@ -126,25 +124,6 @@ def _requests(count: int) -> list[Example]:
         Example(id=f"request-{place:04}", messages=question(each.text), completion=each.answer)
         for place, each in enumerate(draw((*ESTABLISHED, *DRIFTED), count, 7, withheld=False))
     ]
-
-
-def _job(folder: Path, home: Path, loop: LoopConfig, settings: Train, rows: Sequence[Any], validation: Sequence[Any]) -> TrainingJob:
-    folder.mkdir()
-    (folder / "train.jsonl").write_text(to_jsonl(rows))
-    (folder / "validation.jsonl").write_text(to_jsonl(validation))
-    return TrainingJob(
-        loop=LOOP,
-        base_model=loop.base_model,
-        task=loop.task,
-        train=settings,
-        dataset_commit="0" * 40,
-        train_file=folder / "train.jsonl",
-        validation_file=folder / "validation.jsonl",
-        home=home,
-        checkpoints=folder / "checkpoints",
-        work=folder / "work",
-        versions=home / "versions",
-    )
 
 
 def _answers(job: TrainingJob, digest: str, rows: Sequence[Example]) -> list[str]:

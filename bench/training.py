@@ -15,23 +15,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from bench.demo_job import LOOP, demo_job, demo_loop, demo_train
 from bench.rows import CannotMeasure, Row, Size, environment, parse, parser, write
 from ftassets.assets.eval_report.forgetting import general_prompts
 from ftassets.config.home import Home
-from ftassets.config.loop import LoopConfig, Train
-from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.config.loop_files import LOOPS
 from ftassets.domain.chat import chat
-from ftassets.domain.dataset.rows import Example, parse_jsonl, to_jsonl
+from ftassets.domain.dataset.rows import Example, parse_jsonl
 from ftassets.domain.evaluation.jobs import ForgettingJob
 from ftassets.domain.evaluation.scoring import score
 from ftassets.domain.training.job import TrainingJob
 from ftassets.domain.training.left_out import TaughtRows
+from ftassets.testing.ray_cluster import ray_cluster
 from ftassets.workers.evaluation.forgetting import measure_forgetting
 from ftassets.workers.evaluation.generate import generate
 from ftassets.workers.process import set_up_libraries
@@ -40,12 +42,12 @@ from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.methods import METHODS
 from ftassets.workers.training.objectives import objectives_of
 from ftassets.workers.training.objectives.taught_answers import TaughtAnswers
+from ftassets.workers.training.on_ray import train_on_ray
 from ftassets.workers.training.points import tracking
 from ftassets.workers.training.steps import Progress, Steps, make_trainer, run_steps
 
-LOOP = "voice_commands"
 OURS, TRL, NAIVE = "ours", "trl", "naive"
-SAME_LOSS = 1e-4
+SAME_LOSS, SAME_ON_RAY = 1e-4, 1e-3
 RATES = {"full": 2e-5, "prefix": 1e-2}  # of the others the demo's
 TABLE = {
     "lora, fp32": ("lora", False),
@@ -54,6 +56,7 @@ TABLE = {
     "prefix": ("prefix", True),
     "full": ("full", True),
 }  # name -> method, and whether it computes in bf16
+ON_RAY = {"two Ray workers": 2, "one Ray worker": 1}
 _NOTHING = TaughtAnswers(TaughtRows([]))  # no validation, which TRL's script has not either
 SIZES = {
     "rows": Size(96, 640, "rows of the demo's seed to train on"),
@@ -65,8 +68,9 @@ SIZES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the rows; returns the exit code."""
     made = parser("training", __doc__)
-    made.add_argument("--what", choices=("speed", "cores", "methods"), help="only these rows")
+    made.add_argument("--what", choices=PARTS, help="only these rows; those of ray are not measured without it")
     made.add_argument("--one", help=argparse.SUPPRESS)
+    made.add_argument("--ray", help=argparse.SUPPRESS)
     made.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parse(made, SIZES, arguments)
     if options.one:
@@ -78,12 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Speed and loss against TRL, one core against two, then the methods."""
     set_up_libraries()
-    parts = {"speed": speed, "cores": cores, "methods": methods}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ensure_base(_loop().base_model, folder / "versions", Home.from_env().cache)
-        for what, part in parts.items():
-            if options.what in (None, what):
+        ensure_base(demo_loop().base_model, folder / "versions", Home.from_env().cache)
+        for what, part in PARTS.items():
+            if options.what == what or options.what is None and part is not ray:
                 yield from part(folder, options)
 
 
@@ -127,9 +130,24 @@ def methods(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
         yield Row(f"{name}: divergence from the base on general prompts", run["kl"], "nats/token")
 
 
-def _child(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+def ray(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Two workers on a real cluster of two nodes beside one that takes their batches together."""
+    if find_spec("ray") is None:
+        raise CannotMeasure("Ray is missing: pip install 'ftassets[ray]'")
+    variables = environment(FTASSETS_CACHE=str(folder / "nodes"), GLOO_SOCKET_IFNAME="lo", OMP_NUM_THREADS="1")
+    with tempfile.TemporaryDirectory(prefix="ray-") as short, ray_cluster(Path(short) / "c", 2, variables) as cluster:
+        two, one = (_child(name, folder, options, "--ray", cluster.address)["losses"] for name in ON_RAY)
+    gap = max(abs(a - b) for a, b in zip(two, one, strict=True))
+    what = f"largest difference of the loss, {len(one)} steps, two Ray workers and one with the doubled batch"
+    yield Row(what, gap, "nats", f"<= {SAME_ON_RAY:g}", gap <= SAME_ON_RAY)
+
+
+PARTS = {"speed": speed, "cores": cores, "methods": methods, "ray": ray}
+
+
+def _child(name: str, folder: Path, options: argparse.Namespace, *more: str) -> dict[str, Any]:
     sizes = [f"--{size}={getattr(options, size)}" for size in SIZES]
-    command = [sys.executable, "-m", "bench.training", "--one", name, "--folder", str(folder), *sizes]
+    command = [sys.executable, "-m", "bench.training", "--one", name, "--folder", str(folder), *sizes, *more]
     threads = {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment() | threads, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -142,6 +160,8 @@ def _one(options: argparse.Namespace) -> dict[str, Any]:
     """What a fresh interpreter measures."""
     if options.one in TABLE:
         return _whole(options)
+    if options.one in ON_RAY:
+        return _on_ray(options)
     bf16, job = sft.computes_bf16(), _job(options, options.folder / "speed")
     scripts: dict[str, Callable[[], dict[str, Any]]] = {
         OURS: lambda: _our_steps(_prepared(job, bf16)),
@@ -155,10 +175,6 @@ def _one(options: argparse.Namespace) -> dict[str, Any]:
     return scripts[options.one]()
 
 
-def _loop() -> LoopConfig:
-    return read_loops(LOOPS)[LOOP]
-
-
 def _rows(options: argparse.Namespace) -> tuple[list[Example], list[Example]]:
     """Rows to train on, and others."""
     rows, _ = parse_jsonl((LOOPS / LOOP / "seed.jsonl").read_text(encoding="utf-8"), "seed")
@@ -170,25 +186,8 @@ def _rows(options: argparse.Namespace) -> tuple[list[Example], list[Example]]:
 
 
 def _job(options: argparse.Namespace, folder: Path, **changes: Any) -> TrainingJob:
-    loop = _loop()
-    folder.mkdir(parents=True, exist_ok=True)
     rows, others = _rows(options)
-    (folder / "train.jsonl").write_text(to_jsonl(rows))
-    (folder / "validation.jsonl").write_text(to_jsonl(others[:8]))
-    train = Train.model_validate(loop.train.model_dump(exclude_unset=True) | {"epochs": 1} | changes)
-    return TrainingJob(
-        loop=LOOP,
-        base_model=loop.base_model,
-        task=loop.task,
-        train=train,
-        dataset_commit="0" * 40,
-        train_file=folder / "train.jsonl",
-        validation_file=folder / "validation.jsonl",
-        home=folder / "home",
-        checkpoints=folder / f"checkpoints-{os.getpid()}",
-        work=folder / "work",
-        versions=options.folder / "versions",
-    )
+    return demo_job(folder, options.folder / "versions", demo_train(**{"epochs": 1, **changes}), rows, others[:8])
 
 
 def _prepared(job: TrainingJob, bf16: bool) -> Steps:
@@ -261,11 +260,18 @@ def _replicas(steps: Steps, count: int) -> dict[str, Any]:
     return {"tokens": done.tokens, "seconds": done.seconds}
 
 
+def _on_ray(options: argparse.Namespace) -> dict[str, Any]:
+    workers = ON_RAY[options.one]
+    job = _job(options, options.folder / f"ray-{workers}", ray={"address": options.ray, "workers": workers})
+    job.work.mkdir()
+    return {"losses": [loss for _, loss in train_on_ray(job, lambda _: None)["losses"]]}
+
+
 def _whole(options: argparse.Namespace) -> dict[str, Any]:
     method, bf16 = TABLE[options.one]
     if not bf16:
         sft.computes_bf16 = lambda: False
-    rate = RATES.get(method, _loop().train.learning_rate)
+    rate = RATES.get(method, demo_loop().train.learning_rate)
     job = _job(options, options.folder / method, method=method, learning_rate=rate)
     begun = time.process_time()
     result = sft.train(job, lambda _: None)
