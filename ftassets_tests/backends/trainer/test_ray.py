@@ -132,11 +132,12 @@ def test_the_curve_of_a_training_is_in_mlflow_and_on_its_page_while_it_runs(tmp_
     with dg.DagsterInstance.ephemeral() as instance:
 
         @dg.multi_asset(name="adapter", specs=[dg.AssetSpec(node("tiny", "adapter"))])
-        def adapter(context: dg.AssetExecutionContext) -> None:
+        def adapter(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             with tracked(registry, None, job, context, False) as seen["run"]:
                 result = train_through(RayTrainer(), job, FolderArtifacts(job.home), context)
                 seen["run"].finish(read_manifest(job.versions / result.digest), None, result.numbers)
                 seen["result"] = result
+            return dg.MaterializeResult(asset_key=context.asset_key)
 
         follower = threading.Thread(target=follow)
         follower.start()
