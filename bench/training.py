@@ -282,7 +282,7 @@ def _on_ray(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _in_fp32(told: Any) -> None:
-    """What a worker runs. In bf16 the sum of two parts of a batch is rounded otherwise than the whole: 0.01 nats apart within five steps."""
+    """What a worker runs. In bf16 the sum of two parts of a batch is rounded otherwise than the whole: 0.01 nats after five steps."""
     from ftassets.workers.training import ray_worker, sft
 
     sft.computes_bf16 = lambda: False
