@@ -12,6 +12,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - CannotServe: The gateway cannot run on this machine; the message says what to change.
   - CannotSign: The signing key is missing or must not be used; the message says what to do.
   - ClientGone: The client closed its connection before it had the answer.
+  - ControlUnusable (also OSError): The database is not one for control, or refuses; the message says what to do.
   - DatasetError: Base of all errors of a dataset store.
     - AlreadyExists: A branch or tag of that name exists.
     - Busy: Another writer holds the store; try again.
@@ -61,6 +62,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - QueueFull: The queue has reached its maximum length.
   - RehearsalFailed: A step of a rehearsal failed; the message names it and says what to do.
   - ServerUnreachable: A server does not answer or rejects our key; the message has its address and what to check.
+    - ControlUnreachable (also ConnectionError): The server cannot be used now; whether a change was made is unknown.
     - LogUnreachable (also ConnectionError): The log cannot be used now: no server, a locked file, a full disk; the message says what to do.
     - RegistryUnreachable: The registry's server does not answer; the message has its address and what to check.
     - StoreUnreachable: The vector store's server does not answer or rejects the key.

@@ -30,6 +30,7 @@ SHARED = {
     "signer.trust": "public keys and revocations, whoever signs",
     "traffic_log.day_files": "days that left a log, whichever it was",
     "traffic_log.lapse_queries": "SQL that SQLite and PostgreSQL share",
+    "traffic_log.shadow_queries": "SQL that SQLite and PostgreSQL share",
     "trainer.attempts": "trying a killed training again, whichever trainer it has",
     "trainer.by_loop": "which trainer a loop's trainings go to",
     "trainer.checkpoints": "checkpoints in a folder, whichever trainer writes them",

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "automation/test_switches.py": "every sensor's default status",
     "backends/registry/test_mlflow_server.py": "registry/mlflow.py on a server, which takes half a minute",
     "backends/traffic_log/test_sqlite_schemas.py": "sqlite.py: files of every schema so far",
+    "gateway/test_hostile_requests.py": "every operation of both APIs",
     "cli/test_errors.py": "every command, for errors that a user can cause",
     "cli/test_help_names.py": "the help of every command",
     "cli/test_json.py": "every command with --json",

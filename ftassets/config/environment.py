@@ -64,6 +64,11 @@ TABLE = (
         "the SQLite file traffic.db in the home", "ftassets.config.profiles",
     ),
     Variable(
+        "FTASSETS_CONTROL_URL", "secret",
+        "PostgreSQL database of what changes, for machines that share it: endpoints and their journal, releases, pauses, budgets, health; "
+        "a URL as in FTASSETS_TRAFFIC_URL, which may be the same.", "files in the home", "ftassets.config.profiles",
+    ),
+    Variable(
         "FTASSETS_GATE_KEY", "secret", "Key that clients of `ftassets gate-service` send; 16 or more ASCII characters.", "",
         "ftassets.cli.commands.gate_service",
     ),

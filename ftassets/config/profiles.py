@@ -21,6 +21,7 @@ from ftassets.domain.personal_data.spans import Span
 from ftassets.errors import ConfigurationError
 
 TRAFFIC_URL = "FTASSETS_TRAFFIC_URL"
+CONTROL_URL = "FTASSETS_CONTROL_URL"
 
 
 def profile() -> str:
@@ -44,13 +45,10 @@ def traffic_log(home: Home, patience: float | None = None) -> TrafficLog:
     `patience`: seconds that a write to the file waits for other processes, if not the usual ones.
     Raises ConfigurationError for an invalid URL, or one that this profile ignores.
     """
-    url = os.environ.get(TRAFFIC_URL)
-    if not url:
+    if not (url := _database(TRAFFIC_URL)):
         from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 
         return SqliteTrafficLog(home.traffic_db, patience)
-    if not has_servers(profile()):
-        raise ConfigurationError(f"{TRAFFIC_URL} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
     from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 
     return PostgresTrafficLog(url)
@@ -64,10 +62,24 @@ def artifacts(home: Home) -> Artifacts:
 
 
 def control(home: Home) -> Control:
-    """The home's files, with every profile."""
-    from ftassets.backends.control.files import FilesControl
+    """PostgreSQL in a profile with servers and FTASSETS_CONTROL_URL, else the home's files. Nothing is opened yet.
 
-    return FilesControl(home.root)
+    Raises ConfigurationError for an invalid URL, or one that this profile ignores.
+    """
+    if not (url := _database(CONTROL_URL)):
+        from ftassets.backends.control.files import FilesControl
+
+        return FilesControl(home.root)
+    from ftassets.backends.control.postgres import PostgresControl
+
+    return PostgresControl(url)
+
+
+def _database(variable: str) -> str | None:
+    """The URL in a variable, if there is one."""
+    if (url := os.environ.get(variable)) and not has_servers(profile()):
+        raise ConfigurationError(f"{variable} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
+    return url
 
 
 def _by_loop(usual: Trainer) -> Trainer:
@@ -147,8 +159,9 @@ def _values(capability: str) -> list[str]:
 def production(home: Home) -> dict[str, Callable[[], Any]]:
     """Datasets in lakeFS, vectors in a Qdrant server, runs and versions on an MLflow server, for machines that share them.
 
-    The signing key comes from a secret manager by way of the environment. The traffic log is in PostgreSQL when FTASSETS_TRAFFIC_URL
-    is set. The rest is as in `embedded` and stays on this machine: there is no server yet for serving, the trainer's is in `kubernetes`.
+    The signing key comes from a secret manager by way of the environment. Traffic log and control are in PostgreSQL when their URLs
+    are set. The rest is as in `embedded` and stays on this machine: there is no server yet for serving, the trainer's is in
+    `kubernetes`.
     """
 
     def dataset_store() -> Any:

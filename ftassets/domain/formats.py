@@ -354,6 +354,8 @@ _ALL = (
         "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 9),
     Kind("traffic_postgres", "the traffic log in PostgreSQL",
         "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 8),
+    Kind("control_postgres", "control in PostgreSQL, whose documents have kinds of their own",
+        "database of `FTASSETS_CONTROL_URL`", "table `control_schema`", "as of each document", "as of each document"),
     Kind("traffic_days", "a file of traffic that left the log",
         "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 3,
         {1: _same_day, 2: _same_day}),

@@ -6,6 +6,7 @@ import pytest
 
 from ftassets.backends.control.files import FilesControl
 from ftassets.testing.contracts.control import KEY, LOG, ControlContract
+from ftassets.testing.postgres_server import PostgresServer
 
 
 class TestFiles(ControlContract):
@@ -63,3 +64,13 @@ class TestFiles(ControlContract):
         assert not [path for path in Path(place).rglob(".*")]
         control.append(LOG, b"newer")
         assert control.lines(LOG) == [b"old", b"newer"]
+
+
+class TestPostgres(ControlContract):
+    """Rows of a database that machines share."""
+
+    backend = "ftassets.backends.control.postgres:PostgresControl"
+
+    @pytest.fixture
+    def place(self, postgres: PostgresServer) -> str:
+        return postgres.account()

@@ -4,11 +4,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from ftassets.errors import FtassetsError
+from ftassets.errors import FtassetsError, ServerUnreachable
 
 
 class Locked(FtassetsError, TimeoutError):
     """Another process holds a lock, and did not let go of it in time."""
+
+
+class ControlUnreachable(ServerUnreachable, ConnectionError):
+    """The server cannot be used now; whether a change was made is unknown."""
+
+
+class ControlUnusable(FtassetsError, OSError):
+    """The database is not one for control, or refuses; the message says what to do."""
 
 
 class Control(ABC):

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, fields
 from typing import Any
 
+from ftassets.backends.postgres.connections import Connections, Link, Use, errors, is_lost, reason
 from ftassets.backends.traffic_log.base import (
     PAGE,
     Arrival,
@@ -48,12 +49,12 @@ from ftassets.backends.traffic_log.lapse_queries import (
     limit_values,
     pair_values,
 )
-from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
 from ftassets.backends.traffic_log.shadow_queries import discordant, discordant_of, shadow_counts, shadow_counts_of
 from ftassets.domain.spending.served import LATE, MINUTE
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
 
+_USE = Use("the traffic log", "FTASSETS_TRAFFIC_URL", LogUnreachable, LogUnusable)
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 SCHEMA_VERSION = 8
 _TYPES = {
@@ -335,7 +336,7 @@ class PostgresTrafficLog(TrafficLog):
 
     def __init__(self, url: str) -> None:
         """`url` as in FTASSETS_TRAFFIC_URL. Raises ConfigurationError if it is invalid or the driver is missing. Does not connect yet."""
-        self._server = Connections(url, _set_up)
+        self._server = Connections(url, _USE, _set_up)
 
     def check(self) -> str:
         [[version, fsync]] = self._server.do(lambda link: link.run("SELECT current_setting('server_version'), current_setting('fsync')"))

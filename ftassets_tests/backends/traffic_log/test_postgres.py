@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pg8000.exceptions import InterfaceError
 from pg8000.native import Connection
 
+from ftassets.backends.postgres import connections as postgres_server
+from ftassets.backends.postgres.connections import Link, Server, server
 from ftassets.backends.traffic_log import postgres as module
-from ftassets.backends.traffic_log import postgres_connection as postgres_server
 from ftassets.backends.traffic_log.base import (
     Exchange,
     Feedback,
@@ -25,7 +26,6 @@ from ftassets.backends.traffic_log.base import (
     UnknownAnswer,
 )
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
-from ftassets.backends.traffic_log.postgres_connection import Link, Server, server
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
 from ftassets.config.profiles import TRAFFIC_URL, traffic_log
@@ -492,9 +492,9 @@ def test_a_forked_process_opens_its_own_connections(log: PostgresTrafficLog) -> 
 
 
 def test_a_url_is_read_as_any_other() -> None:
-    read = server("postgresql://me:p%40ss@[::1]/db%20x?sslmode=verify-ca&sslrootcert=/ca.pem")
+    read = server("postgresql://me:p%40ss@[::1]/db%20x?sslmode=verify-ca&sslrootcert=/ca.pem", TRAFFIC_URL)
     assert read == Server("::1", 5432, "db x", "me", "p@ss", "verify-ca", "/ca.pem")
-    assert server("postgres://me@host:6/db") == Server("host", 6, "db", "me", None, "prefer", None)
+    assert server("postgres://me@host:6/db", TRAFFIC_URL) == Server("host", 6, "db", "me", None, "prefer", None)
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_a_url_is_read_as_any_other() -> None:
 )
 def test_what_is_no_url_of_a_database_is_refused_without_naming_it(wrong: str) -> None:
     with pytest.raises(ValueError, match="FTASSETS_TRAFFIC_URL") as error:
-        server(wrong)
+        server(wrong, TRAFFIC_URL)
     assert "s3cret" not in str(error.value)
     assert error.value.__suppress_context__ or error.value.__context__ is None
 

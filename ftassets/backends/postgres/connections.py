@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ftassets.backends.traffic_log.base import LogUnreachable, LogUnusable
-from ftassets.errors import ConfigurationError, PackageMissing
+from ftassets.errors import ConfigurationError, FtassetsError, PackageMissing, ServerUnreachable
 
 if TYPE_CHECKING:
     from pg8000.native import Connection, PreparedStatement
@@ -44,12 +43,22 @@ class Server:
         return f"{self.host}:{self.port}/{self.database}"
 
 
-def server(url: str) -> Server:
+@dataclass(frozen=True)
+class Use:
+    """What a database is for, the variable with its URL, and what is raised when it cannot be reached, or refuses what it is asked."""
+
+    what: str
+    variable: str
+    unreachable: type[ServerUnreachable]
+    unusable: type[FtassetsError]
+
+
+def server(url: str, variable: str) -> Server:
     """Parts of `postgresql://user:password@host:5432/db?sslmode=...`, percent-encoded as in any URL; sslmode and sslrootcert as in libpq.
 
     Raises ConfigurationError, without the URL in it: it has a password.
     """
-    form = "FTASSETS_TRAFFIC_URL is not a URL such as postgresql://user:password@host:5432/db?sslmode=require"
+    form = f"{variable} is not a URL such as postgresql://user:password@host:5432/db?sslmode=require"
     try:
         parts = urlsplit(url)
         port = parts.port or 5432
@@ -65,7 +74,7 @@ def server(url: str) -> Server:
     certificate = options.pop("sslrootcert", None)
     if options or mode not in ("disable", "prefer", "require", "verify-ca", "verify-full"):
         raise ConfigurationError(
-            "FTASSETS_TRAFFIC_URL takes sslmode=disable, prefer, require, verify-ca or verify-full, and sslrootcert=FILE, nothing else"
+            f"{variable} takes sslmode=disable, prefer, require, verify-ca or verify-full, and sslrootcert=FILE, nothing else"
         )
     password = None if parts.password is None else unquote(parts.password)
     return Server(parts.hostname, port, database, unquote(parts.username), password, mode, certificate)
@@ -99,21 +108,22 @@ class _Lost(Exception):
 class Connections:
     """Connections to one server, for threads and forked processes to share."""
 
-    def __init__(self, url: str, set_up: Callable[[Link, Callable[[], Link], str], None]) -> None:
+    def __init__(self, url: str, use: Use, set_up: Callable[[Link, Callable[[], Link], str], None]) -> None:
         """`set_up` is given the first connection, what opens another one without time limits, and the server's place.
 
         Nothing is opened yet. Raises ConfigurationError if the URL is invalid, PackageMissing if the driver is not installed.
         """
-        self.where = server(url)
+        self.where = server(url, use.variable)
+        self._use = use
         if find_spec("pg8000") is None:
-            raise PackageMissing("the traffic log on PostgreSQL needs a driver: pip install 'ftassets[postgres]'")
+            raise PackageMissing(f"{use.what} on PostgreSQL needs a driver: pip install 'ftassets[postgres]'")
         self._set_up = set_up
         self._idle: list[Link] = []
         self._pid = os.getpid()
         self._ready = False
 
     def do(self, work: Callable[[Link], _Result]) -> _Result:
-        """The result of `work`, once more on a new connection when the first one broke. Raises LogUnreachable."""
+        """The result of `work`, once more on a new connection when the first one broke. Raises what the use names."""
         try:
             return self._once(work)
         except _Lost:
@@ -132,7 +142,7 @@ class Connections:
             if is_lost(error):
                 self._drop_idle()  # those of a server that was restarted are all broken
                 raise _Lost from error
-            if state := _state(error):
+            if state := state_of(error):
                 raise self._refusal(error, state) from None  # the driver's message has the row in it, and text of users belongs in no log
             raise
         self._idle.append(link)
@@ -152,7 +162,7 @@ class Connections:
             link.close()
             if is_lost(error):
                 raise self._unreachable(error) from error
-            if state := _state(error):
+            if state := state_of(error):
                 raise self._refusal(error, state) from None
             raise
         return link
@@ -165,7 +175,7 @@ class Connections:
                 return
 
     def open(self, silence: float | None) -> Link:
-        """A new connection that gives up after so many seconds without a word, None for never. Raises LogUnreachable."""
+        """A new connection that gives up after so many seconds without a word, None for never. Raises what the use names."""
         from pg8000.native import Connection
 
         where, sock = self.where, None
@@ -194,18 +204,19 @@ class Connections:
             raise self._unreachable(error) from error
         return link
 
-    def _refusal(self, error: BaseException, state: str) -> LogUnreachable | LogUnusable:
+    def _refusal(self, error: BaseException, state: str) -> FtassetsError:
         place = f"PostgreSQL at {self.where.place}"
         if state == _READ_ONLY:
-            return LogUnreachable(f"{place} is read-only: make it writable, or let FTASSETS_TRAFFIC_URL name the server that takes writes")
+            advice = f"make it writable, or let {self._use.variable} name the server that takes writes"
+            return self._use.unreachable(f"{place} is read-only: {advice}")
         if state.startswith(_BUSY_STATES):
             return self._unreachable(error)
-        return LogUnusable(f"{place} refuses ({state}): {reason(error)}")
+        return self._use.unusable(f"{place} refuses ({state}): {reason(error)}")
 
-    def _unreachable(self, error: BaseException | None) -> LogUnreachable:
-        return LogUnreachable(
-            f"the traffic log's server {self.where.place} cannot be used ({reason(error)}): "
-            "see that it runs and FTASSETS_TRAFFIC_URL is right"
+    def _unreachable(self, error: BaseException | None) -> ServerUnreachable:
+        return self._use.unreachable(
+            f"the server of {self._use.what} at {self.where.place} cannot be used ({reason(error)}): "
+            f"see that it runs and {self._use.variable} is right"
         )
 
 
@@ -230,10 +241,12 @@ def is_lost(error: BaseException) -> bool:
     """Whether the connection broke, or the statement was undone for another's sake: the same may work on a new connection."""
     from pg8000.exceptions import InterfaceError
 
-    return isinstance(error, (InterfaceError, OSError)) or _state(error).startswith(_LOST_STATES)
+    if isinstance(error, FtassetsError):  # said by us, and an error of the system only for whoever catches those
+        return False
+    return isinstance(error, (InterfaceError, OSError)) or state_of(error).startswith(_LOST_STATES)
 
 
-def _state(error: BaseException) -> str:
+def state_of(error: BaseException) -> str:
     """SQLSTATE of an error the server reports, empty for another one."""
     from pg8000.exceptions import DatabaseError
 

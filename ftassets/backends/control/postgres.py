@@ -1,0 +1,174 @@
+"""Control as rows of a PostgreSQL database that machines share; locks are the server's advisory locks."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ftassets.backends.control.base import Control, ControlUnreachable, ControlUnusable, Locked
+from ftassets.backends.postgres.connections import Connections, Link, Use, errors, is_lost, reason, state_of
+from ftassets.domain.keys import checked
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE control_document (key text COLLATE "C" PRIMARY KEY, content bytea NOT NULL, change uuid NOT NULL);
+CREATE TABLE control_log (key text COLLATE "C" PRIMARY KEY);
+CREATE TABLE control_line (
+    key text COLLATE "C" REFERENCES control_log ON DELETE CASCADE, number bigint GENERATED ALWAYS AS IDENTITY,
+    change uuid UNIQUE NOT NULL, content bytea NOT NULL, PRIMARY KEY (key, number)
+);
+CREATE TABLE control_schema (version bigint NOT NULL);
+"""
+_USE = Use("control", "FTASSETS_CONTROL_URL", ControlUnreachable, ControlUnusable)
+_SETUP_LOCK = 7_232_118_904_551
+_UPDATE, _APPEND, _LOCK = 1, 2, 3  # seeds: an update of a name, an append to it and a lock of it do not wait for one another
+_HASH = "hashtextextended(current_schema() || '/' || :key, {seed})"
+_SLICE = 5.0  # seconds that one statement waits for a lock: a longer silence looks like a dead server
+_LOCK_TIMEOUT = "55P03"
+_WRITE = """INSERT INTO control_document VALUES (:key, :content, CAST(:change AS uuid))
+    ON CONFLICT (key) DO UPDATE SET content = excluded.content, change = excluded.change"""
+_ADD_LINE = f"""
+    WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({_HASH.format(seed=_APPEND)})),
+    log AS (INSERT INTO control_log SELECT :key FROM turn ON CONFLICT DO NOTHING)
+    INSERT INTO control_line (key, change, content)
+    SELECT :key, CAST(:change AS uuid), :content FROM turn ON CONFLICT (change) DO NOTHING"""
+_NAMES = """
+    SELECT DISTINCT split_part(substr(key, length(:folder) + 2), '/', 1)
+    FROM (SELECT key FROM control_document UNION ALL SELECT key FROM control_log) AS known
+    WHERE key > CAST(:folder AS text) || '/' AND key < CAST(:folder AS text) || '0'"""  # 0 comes after /
+
+
+class PostgresControl(Control):
+    """For processes of any number of machines.
+
+    A call whose connection breaks is made once more on a new one: each change has an id, so that it is not made twice. A lock is the
+    server's, and is held as long as the connection to it: a server that restarts forgets its locks.
+    """
+
+    def __init__(self, url: str) -> None:
+        """`url` as in FTASSETS_CONTROL_URL. Raises ConfigurationError if it is invalid or the driver is missing. Does not connect yet."""
+        self._server = Connections(url, _USE, _set_up)
+
+    def read(self, key: str) -> bytes | None:
+        checked(key)
+        found = self._server.do(lambda link: link.run("SELECT content FROM control_document WHERE key = :key", key=key))
+        return bytes(found[0][0]) if found else None
+
+    def write(self, key: str, content: bytes) -> None:
+        change = {"key": checked(key), "content": content, "change": str(uuid.uuid4())}
+        self._server.do(lambda link: link.run(_WRITE, **change))
+
+    def update(self, key: str, change: Callable[[bytes | None], bytes | None], timeout: float | None = None) -> None:
+        checked(key)
+        name, deadline, failed = str(uuid.uuid4()), _deadline(timeout), list[Exception]()
+
+        def work(link: Link) -> bool:
+            if not _wait(link, key, _UPDATE, deadline):
+                return False
+            found = link.run("SELECT content, CAST(change AS text) FROM control_document WHERE key = :key", key=key)
+            content, last = (bytes(found[0][0]), found[0][1]) if found else (None, None)
+            if last != name:  # else it is made already, and only the server's word for it was lost
+                try:
+                    new = change(content)
+                except Exception as error:  # also one that looks as if the connection had broken
+                    failed.append(error)
+                    link.run("ROLLBACK")
+                    return True
+                if new is not None:
+                    link.run(_WRITE, key=key, content=new, change=name)
+            link.run("COMMIT")
+            return True
+
+        if not self._server.do(work):
+            raise Locked(f"{self.uri(key)} is being changed by another process")
+        if failed:
+            raise failed[0]
+
+    def delete(self, key: str) -> None:
+        checked(key)
+
+        def work(link: Link) -> None:
+            link.run("DELETE FROM control_document WHERE key = :key", key=key)
+            link.run("DELETE FROM control_log WHERE key = :key", key=key)
+
+        self._server.do(work)
+
+    def names(self, folder: str) -> list[str]:
+        checked(folder)
+        return sorted(name for (name,) in self._server.do(lambda link: link.run(_NAMES, folder=folder)))
+
+    def append(self, key: str, line: bytes) -> None:
+        checked(key)
+        if b"\n" in line:
+            raise ValueError(f"{key} takes one line at a time")
+        change = str(uuid.uuid4())
+        self._server.do(lambda link: link.run(_ADD_LINE, key=key, change=change, content=line))
+
+    def lines(self, key: str) -> list[bytes]:
+        checked(key)
+        found = self._server.do(lambda link: link.run("SELECT content FROM control_line WHERE key = :key ORDER BY number", key=key))
+        return [bytes(content) for (content,) in found]
+
+    @contextmanager
+    def lock(self, key: str, timeout: float | None = None) -> Iterator[None]:
+        checked(key)
+        deadline = _deadline(timeout)
+        self._server.do(lambda link: None)  # its tables are there, and what is wrong with the server is said as elsewhere
+        link = self._server.open(None)
+        try:
+            # in a transaction that lasts as long as the lock
+            link.run("SET idle_in_transaction_session_timeout = 0")
+            if not _wait(link, key, _LOCK, deadline):
+                raise Locked(f"{self.uri(key)} is held by another process")
+            yield
+        finally:
+            link.close()
+
+    def uri(self, key: str) -> str:
+        return f"postgresql://{self._server.where.place}/{checked(key)}"
+
+
+def _deadline(timeout: float | None) -> float:
+    return float("inf") if timeout is None else time.monotonic() + timeout
+
+
+def _wait(link: Link, key: str, seed: int, deadline: float) -> bool:
+    """Begin a transaction that holds the lock of a key; False if another one holds it until the deadline, and no transaction is begun."""
+    hashed = _HASH.format(seed=seed)
+    while True:
+        left = min(deadline - time.monotonic(), _SLICE)
+        link.run("BEGIN")
+        if left <= 0:
+            [[got]] = link.run(f"SELECT pg_try_advisory_xact_lock({hashed})", key=key)
+            if not got:
+                link.run("ROLLBACK")
+            return bool(got)
+        link.run(f"SET LOCAL lock_timeout = {max(int(left * 1000), 1)}")
+        try:
+            link.run(f"SELECT pg_advisory_xact_lock({hashed})", key=key)
+            return True
+        except errors() as error:
+            if state_of(error) != _LOCK_TIMEOUT:
+                raise
+            link.run("ROLLBACK")
+
+
+def _set_up(link: Link, patiently: Callable[[], Link], place: str) -> None:
+    """Create missing tables. Raises ControlUnusable for those of a newer release, or if this user may create none."""
+    if link.run("SELECT to_regclass('control_schema') IS NULL") == [[True]]:
+        other = patiently()
+        try:
+            other.run("BEGIN")
+            other.run(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")  # processes that start together take turns
+            if other.run("SELECT to_regclass('control_schema') IS NULL") == [[True]]:
+                other.connection.execute_simple(f"{SCHEMA} INSERT INTO control_schema VALUES ({SCHEMA_VERSION})")
+            other.run("COMMIT")
+        except errors() as error:
+            if is_lost(error):
+                raise
+            raise ControlUnusable(f"{place} takes no tables ({reason(error)}): start one process as a user who may create them") from None
+        finally:
+            other.close()
+    version = link.run("SELECT max(version) FROM control_schema")[0][0]
+    if version != SCHEMA_VERSION:
+        raise ControlUnusable(f"{place} has control schema {version}, this release reads {SCHEMA_VERSION}: upgrade ftassets")
