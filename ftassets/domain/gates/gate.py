@@ -126,6 +126,10 @@ class Gate(Strict):
         if self.clip is not None and (value.largest is not None or self.metric == "cost"):
             end = "the largest of task.costs" if value.largest is None else f"{value.largest:g}"
             raise ValueError(f"{self.metric} ends at {end}: clip is for metrics without a largest value")
+        scaled = self.metric != "cost" and kind.counts != "pairs"
+        if scaled and any(limit is not None and limit >= self.top for limit in (self.at_least, self.at_most)):
+            more = ", or a larger clip" if value.largest is None else ""
+            raise ValueError(f"{self.metric} counts from 0 to {self.top:g}: write a limit below {self.top:g}{more}")
         open_ended = value.relative_margin or value.largest is None and value.clip is None
         if not open_ended and self.margin is not None and self.margin >= 1:
             raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
