@@ -15,10 +15,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import httpx
 
@@ -131,8 +133,11 @@ def command(home: Home, candidate: str) -> Row:
 
 
 @contextmanager
-def running(home: Home) -> Iterator[tuple[str, str, str]]:
-    """A gateway process with a production version; its address, that of the engine, and a released candidate."""
+def running(home: Home, settings: Mapping[str, Any] = MappingProxyType({})) -> Iterator[tuple[str, str, str]]:
+    """A gateway process with a production version; its address, that of the engine, and a released candidate.
+
+    `settings` are those of the loop that differ from the ones of tests.
+    """
     production, candidate = released(home, "production", LOOP), released(home, "candidate", LOOP)
     here, there = multiprocessing.Pipe()
     engines = multiprocessing.get_context("spawn").Process(
@@ -143,7 +148,8 @@ def running(home: Home) -> Iterator[tuple[str, str, str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     gateway = subprocess.Popen(
-        [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(port), LOOP], env=variables(home)
+        [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(port), LOOP, json.dumps(dict(settings))],
+        env=variables(home),
     )
     try:
         until = time.monotonic() + 60

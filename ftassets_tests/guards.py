@@ -789,7 +789,22 @@ GUARDS = (
         ),
     ),
     *of(
-        "gateway/chat.py",
+        "gateway/shadow_copies.py",
+        (
+            "copies that do not fit are dropped",
+            "if self._number[route.version] >= MOST or self._bytes + received.size > MOST_BYTES:",
+            "if self._number[route.version] < 0:",
+            "gateway/test_shadow_copies.py::test_a_slow_candidate_delays_nobody_and_what_does_not_fit_is_dropped",
+        ),
+        (
+            "what comes after the phase does not count",
+            "if now is None or now.version != route.version:",
+            "if now is None and route.version == '':",
+            "gateway/test_shadow_copies.py::test_what_comes_after_the_phase_does_not_count",
+        ),
+    ),
+    *of(
+        "gateway/engines.py",
         (
             "a control token in a client's text",
             'read = await self._context.escaped(route.version, body["messages"], body.get("tools"))',

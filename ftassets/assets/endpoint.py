@@ -9,15 +9,18 @@ from pydantic import Field
 
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.shadow_pairs import HEAD, newest_shadow, rows_of, shadow_evidence
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.rollout_looks import read_looks
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving, ServingError
+from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.look import RolloutLook
-from ftassets.domain.rollout.transition import Transition
+from ftassets.domain.rollout.shadow_phase import UNSEEN, agreement, first_weight, pair_states
+from ftassets.domain.rollout.transition import Transition, newest_begin
 from ftassets.reporting.plots import rollout_plot
 from ftassets.reporting.tables import table
 
@@ -25,8 +28,12 @@ from ftassets.reporting.tables import table
 class EndpointAction(dg.Config):
     """What to do with the endpoint; without config the run only reports it."""
 
-    action: Literal["report", "start", "ramp", "rollback"] = Field("report", description="start gives the newest release its first weight")
-    weight: int | None = Field(None, description="percent of traffic; default: the loop's next rollout step", ge=1, le=100)
+    action: Literal["report", "start", "ramp", "rollback"] = Field(
+        "report", description="start gives the newest release its first weight, or starts it in shadow"
+    )
+    weight: int | None = Field(
+        None, description="percent of traffic; default: the loop's next rollout step, after shadow where it has that", ge=1, le=100
+    )
     reason: str = Field("by hand", description="kept in the journal")
 
 
@@ -40,6 +47,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         serving: dg.ResourceParam[Serving],
         registry: dg.ResourceParam[Registry],
         control: dg.ResourceParam[Control],
+        traffic_log: dg.ResourceParam[TrafficLog],
     ) -> dg.MaterializeResult:
         by = f"run:{context.run_id}"
         state = serving.state(loop.name)
@@ -47,8 +55,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         try:
             if config.action == "start":
                 digest = required(context.instance, node(loop.name, "release"))
+                first = first_weight(loop.rollout, state, digest)
                 if digest not in (state.production, state.candidate):  # a repeated run changes nothing
-                    state = serving.start(loop.name, digest, config.weight or loop.rollout.steps[0], lease, by, config.reason)
+                    state = serving.start(loop.name, digest, first if config.weight is None else config.weight, lease, by, config.reason)
             elif config.action == "ramp":
                 weight = config.weight or next((step for step in loop.rollout.steps if step > state.weight), 100)
                 if state.candidate and weight != state.weight:
@@ -59,9 +68,20 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise dg.Failure(f"{config.action} refused: {error}", allow_retries=False) from error
         journal = serving.journal()
         sync_registry(loop, registry, state, journal)
-        return dg.MaterializeResult(**event(loop, state, journal, config.reason, control))
+        made = event(loop, state, journal, config.reason, control)
+        return dg.MaterializeResult(data_version=made["data_version"], metadata=made["metadata"] | _shadow(loop, journal, traffic_log))
 
     return endpoint
+
+
+def _shadow(loop: LoopConfig, journal: Sequence[Transition], log: TrafficLog) -> dict[str, dg.MetadataValue | str]:
+    """The pairs of the newest rollout, if it began in shadow."""
+    began = newest_shadow([transition for transition in journal if transition.loop == loop.name and transition.moves_traffic])
+    if began is None:
+        return {}
+    seen = shadow_evidence(log, loop, began)
+    agreed = f"{agreement(seen.counts)}. {UNSEEN}"
+    return {"shadow": table(HEAD, rows_of(pair_states(seen, loop.rollout))), "shadow_agreement": agreed}
 
 
 def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, journal: Sequence[Transition]) -> None:
@@ -94,7 +114,7 @@ def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, jo
 
 
 def history(loop: str, digest: str, journal: Sequence[Transition]) -> list[dict[str, str]]:
-    """Each change of the part a version plays (production, canary, standby, none): part, at (ISO 8601, UTC), by, action, reason."""
+    """Each change of the part a version plays (production, shadow, canary, standby, none): part, at (ISO 8601, UTC), by, action, reason."""
     told: list[dict[str, str]] = []
     part = "none"
     for transition in journal:
@@ -107,7 +127,7 @@ def history(loop: str, digest: str, journal: Sequence[Transition]) -> list[dict[
 
 
 def _part(digest: str, state: EndpointState) -> str:
-    parts = {"production": state.production, "canary": state.candidate, "standby": state.standby}
+    parts = {"production": state.production, "shadow" if state.in_shadow else "canary": state.candidate, "standby": state.standby}
     return next((part for part, version in parts.items() if version == digest), "none")
 
 
@@ -152,10 +172,10 @@ def _weights(state: EndpointState) -> str:
 
 def newest_rollout(transitions: list[Transition]) -> tuple[str, list[tuple[float, int]]] | None:
     """The version that was started last, and (time, share) from its start on."""
-    starts = [index for index, transition in enumerate(transitions) if transition.action == "start"]
-    if not starts:
+    begin = newest_begin(transitions)
+    if begin is None:
         return None
-    begun = transitions[starts[-1] :]
+    begun = transitions[begin:]
     digest = begun[0].state.candidate or begun[0].state.production or ""
     return digest, [(transition.at, transition.state.weights.get(digest, 0)) for transition in begun]
 

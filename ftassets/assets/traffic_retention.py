@@ -80,7 +80,9 @@ def day_files(loop: LoopConfig, home: Home) -> DayFiles:
 def _needed_since(loop: LoopConfig, serving: Serving, state: EndpointState, now: float) -> float:
     """From when on no request may be deleted: two drift windows, which live reports read too, and a running canary's answers."""
     windows = now - 2 * loop.retrain_on.drift.window
-    return min(windows, live.first_served(serving, loop.name, state.candidate)) if state.candidate else windows
+    if state.candidate is None:
+        return windows
+    return min(windows, state.since if state.in_shadow else live.first_served(serving, loop.name, state.candidate))
 
 
 def _reference_answers(loop: LoopConfig, log: TrafficLog, artifacts: Artifacts, state: EndpointState, now: float) -> tuple[set[str], float]:

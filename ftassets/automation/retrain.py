@@ -185,7 +185,7 @@ def observe(
         + shadow.in_quarter(ledger, now),
         died=ran.died,
         retrain_running=runs.retrain_running(instance, name),
-        rollout_running=state.phase == "canary" or runs.move_running(instance, name),
+        rollout_running=state.candidate is not None or runs.move_running(instance, name),
         paused=paused,
         seconds_per_row=seconds / rows if seconds is not None and rows else None,
         expected_rows=retrain.expected_rows(labels.new, loop),

@@ -9,6 +9,7 @@ import dagster as dg
 from ftassets.assets._shared.events import data_version, history, metadata_value, node
 from ftassets.assets._shared.node import with_signature
 from ftassets.assets._shared.offered import offered
+from ftassets.assets._shared.shadow_pairs import HEAD, rows_of, shadow_evidence
 from ftassets.automation import runs
 from ftassets.automation.jobs import endpoint_job_name
 from ftassets.backends.control.base import Control
@@ -19,13 +20,25 @@ from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.rollout.canary import COLLAPSE, COLLAPSE_USERS, CanaryAnswers, CanaryEvidence, Counts, Latest, Move, decide
+from ftassets.domain.rollout.canary import (
+    COLLAPSE,
+    COLLAPSE_USERS,
+    CanaryAnswers,
+    CanaryEvidence,
+    Counts,
+    Latest,
+    Move,
+    RolloutDecision,
+    decide,
+)
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.guardrails import BEFORE, LAPSES, MOST_BEFORE, WINDOW, compared, failures_of, usual_lapses
-from ftassets.domain.rollout.look import rollout_look
+from ftassets.domain.rollout.look import RolloutLook, rollout_look, shadow_look
 from ftassets.domain.rollout.next_release import Obstacle, in_the_way
+from ftassets.domain.rollout.shadow_phase import UNSEEN, ShadowDecision, agreement, decide_shadow, first_weight
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.traffic.lapses import Lapse
+from ftassets.reporting.tables import markdown_table
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +71,7 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             paused = pause_reason(control, loop.name)
             attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}"
             if state.candidate:
-                return _tick(loop, state, control, traffic_log, serving, paused, attempt, now)
+                return _tick(loop, state, control, traffic_log, serving, paused, attempt, now, context.log.info)
         except ServingError as error:
             return dg.SkipReason(str(error))
         released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
@@ -80,7 +93,7 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             return dg.SkipReason("a run is moving traffic already")
         overridden = metadata_value(release, "override")
         reason = "a new release with an override" if overridden else "a new release passed its gates"
-        return _request(loop.name, f"start:{digest}:{attempt}", "start", loop.rollout.steps[0], reason)
+        return _request(loop.name, f"start:{digest}:{attempt}", "start", first_weight(loop.rollout, state, digest), reason)
 
     return rollout
 
@@ -94,20 +107,30 @@ def _tick(
     paused: str | None,
     attempt: str,
     now: float,
+    tell: Callable[[str], None],
 ) -> dg.SensorResult | dg.SkipReason:
-    seen = canary_evidence(traffic_log, loop, state, serving.recent(loop.name))
-    decision = decide(state, seen, loop.rollout, now)
+    look: RolloutLook
+    decision: RolloutDecision | ShadowDecision
+    if state.in_shadow:
+        pairs = shadow_evidence(traffic_log, loop, state)
+        decision = decide_shadow(state, pairs, loop.rollout, now)
+        look = shadow_look(state, pairs, loop.rollout, now, decision)
+        tell(f"{agreement(decision.counts)}. {UNSEEN}\n{markdown_table(HEAD, rows_of(decision.compared))}")
+    else:
+        seen = canary_evidence(traffic_log, loop, state, serving.recent(loop.name))
+        decision = decide(state, seen, loop.rollout, now)
+        look = rollout_look(state, seen, loop.rollout, now, decision)
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
     try:
-        record_look(control, loop.name, rollout_look(state, seen, loop.rollout, now, decision))
+        record_look(control, loop.name, look)
     except (OSError, ValueError) as error:  # of a full disk, for example: traffic is watched all the same
         log.warning("what the tick saw of %s could not be kept: %s", str(state.candidate)[:12], error)
     if decision.move is Move.ROLLBACK:
         return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")
     serving.renew(loop.name, loop.rollout.lease)
     if paused:
-        return dg.SkipReason(f"holding at {state.weight} %, the loop is paused: {paused}")
+        return dg.SkipReason(f"holding {'in shadow' if state.in_shadow else f'at {state.weight} %'}, the loop is paused: {paused}")
     if decision.move in (Move.HOLD, Move.NOT_ENOUGH_DATA):
         return dg.SkipReason(f"{decision.move}: {decision.reason}")
     return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)

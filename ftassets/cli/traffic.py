@@ -91,7 +91,7 @@ def start(
     reason: Reason,
     version: Annotated[str | None, typer.Argument(help="Beginning of a released version's digest; without it the newest release.")] = None,
     weight: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Percent of traffic; without it the loop's first rollout step.")
+        int | None, typer.Option(min=1, max=100, help="Percent of traffic; without it shadow where the loop has it, else its first step.")
     ] = None,
     by: By = None,
     as_json: AsJson = False,

@@ -608,8 +608,23 @@ class Guardrail(Strict):
         return MARGINS[self.metric] if self.margin is None else self.margin
 
 
+class Shadow(Strict):
+    """A phase before the canary: the candidate answers copies of requests, and no client gets its answers."""
+
+    sample: Fraction = Field(
+        0.2, gt=0, le=1, description="Share of production's requests that are copied. A hash of the request's id chooses them."
+    )
+    min_requests: int = Field(500, ge=1, description="Good answers of the candidate to copies before it gets its first weight.")
+    max_time: Seconds = Field(
+        timedelta(hours=48).total_seconds(),
+        description="Longest time of the phase. on_not_enough_data decides what happens then without enough answers.",
+    )
+
+
 class Rollout(Strict):
     """Weights of a candidate, in percent of traffic, and what each step must show."""
+
+    shadow: Shadow | None = Field(None, description="A phase in shadow before the first weight. Default: none; `{}` takes its defaults.")
 
     steps: tuple[int, ...] = Field((5, 20, 50, 100), description="Weights of the candidate in percent. They rise and end at 100.")
     interval: Seconds = Field(
@@ -622,7 +637,11 @@ class Rollout(Strict):
         "80 % of rollouts.",
     )
     false_rollback: float = Field(
-        0.05, gt=0, lt=1, description="Probability that a candidate as good as production is rolled back during a whole rollout."
+        0.05,
+        gt=0,
+        lt=1,
+        description="Probability that a candidate as good as production is rolled back during a whole rollout. With shadow each of the two "
+        "phases has half of it.",
     )
     guardrails: tuple[Guardrail, ...] = Field(
         tuple(Guardrail(metric=metric, required=metric not in ("first_token", "length")) for metric in MARGINS),
@@ -657,6 +676,11 @@ class Rollout(Strict):
         if list(self.steps) != sorted(set(self.steps)) or not self.steps or self.steps[0] < 1 or self.steps[-1] != 100:
             raise ValueError(f"steps {list(self.steps)} must rise and end at 100")
         return self
+
+    @property
+    def false_rollback_of_phase(self) -> float:
+        """The part of `false_rollback` that shadow has, and the canary."""
+        return self.false_rollback / (1 if self.shadow is None else 2)
 
     @property
     def lease(self) -> float:

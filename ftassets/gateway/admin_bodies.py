@@ -35,10 +35,10 @@ class Unstage(Body):
 
 
 class Start(Body):
-    """Give a version its first traffic."""
+    """Give a version its first traffic, or copies of it."""
 
     digest: Digest
-    weight: Weight
+    weight: Annotated[int, Field(ge=0, le=100, description="Percent of the loop's traffic; 0 starts it in shadow.")]
     lease: Lease
     by: By
     reason: Reason

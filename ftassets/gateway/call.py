@@ -8,6 +8,7 @@ from ftassets.backends.traffic_log.base import Exchange
 from ftassets.domain.clients import ClientKey
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.gateway.answer import Answer, tokens
+from ftassets.gateway.chat_request import Received
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Call:
     own_id: str | None = None  # the client's name of its request
     instead_of: str | None = None  # the candidate that production answers for
     client: ClientKey | None = None  # whose key it had
+    received: Received | None = None  # what a copy of it is made of
+    reached: bool = False  # whether the model server took it
     said: Answer = field(default_factory=Answer)
     first_token_ms: float | None = None
     tokens_in: int | None = None

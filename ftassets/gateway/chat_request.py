@@ -1,8 +1,11 @@
 """What a client may ask for: the fields of OpenAI's chat API that count here."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from ftassets.domain.clients import ClientKey
 
 _INT32 = 2**31 - 1
 MOST_MESSAGES = 4000
@@ -112,3 +115,17 @@ class ChatRequest(BaseModel):
     def prompt(self) -> str:
         """Text of the last user message."""
         return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+
+
+@dataclass(frozen=True)
+class Received:
+    """What a client asked, as validated and as it came, by whom, and when."""
+
+    ask: ChatRequest
+    content: dict[str, Any]
+    size: int  # bytes of the body
+    name: str
+    client: ClientKey | None
+    own_id: str | None
+    at: float
+    began: float

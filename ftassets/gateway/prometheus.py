@@ -12,7 +12,7 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.health import read_health, read_notices
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
-from ftassets.backends.traffic_log.base import Exchange
+from ftassets.backends.traffic_log.base import Exchange, ShadowAnswer
 from ftassets.config.cron import longest_pause
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.formats import NewerFormat
@@ -47,6 +47,15 @@ FAMILIES: dict[str, Family] = {
     "ftassets_latency_seconds": Family("histogram", _BY, "Time from the request to the last byte of the answer."),
     "ftassets_first_token_seconds": Family("histogram", _BY, "Time from the request to the first token, of streamed answers."),
     "ftassets_tokens_total": Family("counter", (*_BY, "direction"), "Tokens as the model server counted them; direction is in or out."),
+    "ftassets_shadow_copies_total": Family(
+        "counter", (*_BY, "status"), "Copies of requests that a candidate in shadow answered, by HTTP status; no client got these answers."
+    ),
+    "ftassets_shadow_dropped_total": Family(
+        "counter",
+        (*_BY, "reason"),
+        "Copies without an answer that counts: busy (more than fit), unavailable (no model server), over (the phase ended), not_recorded.",
+    ),
+    "ftassets_shadow_disagreements_total": Family("counter", _BY, "Copies whose answer says something else than production's."),
     "ftassets_weight_percent": Family("gauge", _BY, "Weight of a version: percent of the loop's traffic."),
     "ftassets_production_info": Family("gauge", _BY, "Always 1, for the version in production."),
     "ftassets_paused": Family("gauge", ("loop",), "1 while a person has paused the loop, else 0."),
@@ -108,6 +117,9 @@ class Metrics:
         self._latency = self._histogram("ftassets_latency_seconds")
         self._first = self._histogram("ftassets_first_token_seconds")
         self._tokens = self._counter("ftassets_tokens_total")
+        self._copies = self._counter("ftassets_shadow_copies_total")
+        self._dropped = self._counter("ftassets_shadow_dropped_total")
+        self._disagreements = self._counter("ftassets_shadow_disagreements_total")
         weight = FAMILIES["ftassets_weight_percent"]
         self._weight = Gauge("ftassets_weight_percent", weight.meaning, weight.labels, registry=self._registry)
         recorded = FAMILIES["ftassets_traffic_log_ready"]
@@ -127,6 +139,13 @@ class Metrics:
             self._requests.labels(loop, version, str(status))
         self._unrecorded.labels(loop, version)
 
+    def _begin_shadow(self, loop: str, version: str) -> None:
+        """The same for a candidate in shadow."""
+        self._copies.labels(loop, version, "200")
+        self._disagreements.labels(loop, version)
+        for reason in ("busy", "unavailable", "over", "not_recorded"):
+            self._dropped.labels(loop, version, reason)
+
     def observe(self, exchange: Exchange) -> None:
         """Count a finished request."""
         by = (exchange.loop, exchange.version[:12])
@@ -136,6 +155,16 @@ class Metrics:
             self._first.labels(*by).observe(exchange.first_token_ms / 1000)
         self._tokens.labels(*by, "in").inc(exchange.tokens_in or 0)
         self._tokens.labels(*by, "out").inc(exchange.tokens_out or 0)
+
+    def copied(self, pair: ShadowAnswer) -> None:
+        """Count a copy that a candidate in shadow answered."""
+        self._copies.labels(pair.loop, pair.version[:12], str(pair.status)).inc()
+        if pair.agrees is False:
+            self._disagreements.labels(pair.loop, pair.version[:12]).inc()
+
+    def copy_dropped(self, loop: str, version: str, reason: str) -> None:
+        """Count a copy that does not count."""
+        self._dropped.labels(loop, version[:12], reason).inc()
 
     def rejected(self, status: int) -> None:
         """Count a request that was refused before a version was chosen."""
@@ -153,6 +182,8 @@ class Metrics:
             for version, share in state.weights.items():
                 self._weight.labels(loop, version[:12]).set(share)
                 self._begin(loop, version[:12])
+            if state.candidate and state.in_shadow:
+                self._begin_shadow(loop, state.candidate[:12])
         self._loops.states = states
         return generate_latest(self._registry)
 

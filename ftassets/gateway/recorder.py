@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from queue import SimpleQueue
 
-from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, TrafficLog, UnknownAnswer
+from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, ShadowAnswer, TrafficLog, UnknownAnswer
 from ftassets.errors import FtassetsError
 from ftassets.wording import amount
 
@@ -31,7 +31,14 @@ class _Check:
     """Not a row: the log is to be written and read back."""
 
 
-_Row = Exchange | Feedback | _Check
+@dataclass(frozen=True)
+class _Copies:
+    """What a candidate in shadow answered: rows of their own, which no client waits for."""
+
+    answers: tuple[ShadowAnswer, ...]
+
+
+_Row = Exchange | Feedback | _Copies | _Check
 _Item = tuple[_Row, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
@@ -54,6 +61,10 @@ class Recorder:
         A row whose deadline passes while it is being written may be in the log all the same; one that waits is left out.
         """
         await self._put(row)
+
+    async def record_copies(self, answers: Sequence[ShadowAnswer]) -> None:
+        """Store pairs, after the exchanges that wait. Raises NotRecorded."""
+        await self._put(_Copies(tuple(answers)))
 
     async def problem(self) -> str | None:
         """Why the log cannot be written, None if it can: what the last write met, else a row that is written, read and taken back."""
@@ -118,6 +129,8 @@ class Recorder:
             error: Exception | None = gone
             if gone is None and isinstance(row, Feedback):
                 error = self._try(lambda row=row: self._traffic.add_feedback(row))  # type: ignore[misc]
+            elif gone is None and isinstance(row, _Copies):
+                error = self._try(lambda row=row: self._traffic.append_shadow(row.answers))  # type: ignore[misc]
             elif gone is None and isinstance(row, _Check):
                 error = self._try(self._traffic.check)
             elif gone is None:  # one bad row must not take the others with it

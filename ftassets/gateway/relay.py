@@ -40,7 +40,6 @@ class Relay:
         self._wants_usage = wants_usage
         self._claim = claim
         self._sent: list[bytes] = []  # for the claim
-        self._finished = False
         self._headers = {**call.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,27 +72,38 @@ class Relay:
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _pump(self, send: Send) -> Problem | None:
-        """Pass the engine's events on; what went wrong on its side, if anything."""
+        """Pass the engine's chunks on with our names on them; what went wrong on its side, if anything."""
         raw = [(name.encode(), value.encode()) for name, value in self._headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
-        events = Events()
-        try:
-            while chunk := await self._patience.wait(self._reply.content.readany(), self._call.first_token_ms is not None):
-                for data in events.feed(chunk):
-                    if problem := await self._pass_on(data, send):
-                        return problem
-            for data in events.end():
-                if problem := await self._pass_on(data, send):
-                    return problem
-        except (TimeoutError, aiohttp.ClientError) as error:
-            return engine_problem(error)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return Problem(502, "the model server sent something that is not a chunk", "engine_error", detail=repr(error))
-        return None if self._finished else Problem(502, "the model server ended its answer in the middle", "engine_error")
 
-    async def _pass_on(self, data: bytes, send: Send) -> Problem | None:
-        """Send a chunk with our names on it, and note its text. Events that are neither chunks nor errors are dropped."""
-        if data == b"[DONE]":  # ours comes when the row is durable
+        async def pass_on(part: dict[str, Any]) -> None:
+            if not part.get("choices") and not self._wants_usage:
+                return
+            sent = event(to_json({**part, "id": self._call.id, "model": self._call.loop}))
+            if self._claim:
+                self._sent.append(sent)
+            await send({"type": "http.response.body", "body": sent, "more_body": True})
+
+        return await read_stream(self._call, self._reply, self._patience, pass_on)
+
+
+def stopping() -> Problem:
+    """What a client gets whose answer is cut because the gateway stops."""
+    return Problem(503, "the gateway stops: ask again", "gateway_stopping", retry_after=5)
+
+
+async def read_stream(
+    call: Call, reply: aiohttp.ClientResponse, patience: Patience, pass_on: Callable[[dict[str, Any]], Awaitable[None]]
+) -> Problem | None:
+    """The engine's streamed answer, of which the call takes note, chunk by chunk; what went wrong on its side, if anything.
+
+    Events that are neither chunks nor errors are dropped; `[DONE]` is not passed on, ours comes when the row is durable.
+    """
+    events, finished = Events(), False
+
+    async def take(data: bytes) -> Problem | None:
+        nonlocal finished
+        if data == b"[DONE]":
             return None
         part = from_json(data)
         if error := part.get("error"):
@@ -101,25 +111,29 @@ class Relay:
         choices = part.get("choices") or []
         if not choices and not part.get("usage"):
             return None
-        call = self._call
         call.count(part.get("usage"))
         for choice in choices:
             if choice.get("index") in (0, None):
-                self._finished |= bool(choice.get("finish_reason"))
+                finished |= bool(choice.get("finish_reason"))
                 call.cut |= choice.get("finish_reason") == "length"
                 if call.said.take(choice.get("delta")) and call.first_token_ms is None:
                     call.first_token_ms = call.elapsed_ms
-        if choices or self._wants_usage:
-            sent = event(to_json({**part, "id": call.id, "model": call.loop}))
-            if self._claim:
-                self._sent.append(sent)
-            await send({"type": "http.response.body", "body": sent, "more_body": True})
+        await pass_on(part)
         return None
 
-
-def stopping() -> Problem:
-    """What a client gets whose answer is cut because the gateway stops."""
-    return Problem(503, "the gateway stops: ask again", "gateway_stopping", retry_after=5)
+    try:
+        while chunk := await patience.wait(reply.content.readany(), call.first_token_ms is not None):
+            for data in events.feed(chunk):
+                if problem := await take(data):
+                    return problem
+        for data in events.end():
+            if problem := await take(data):
+                return problem
+    except (TimeoutError, aiohttp.ClientError) as error:
+        return engine_problem(error)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Problem(502, "the model server sent something that is not a chunk", "engine_error", detail=repr(error))
+    return None if finished else Problem(502, "the model server ended its answer in the middle", "engine_error")
 
 
 async def read_whole(call: Call, reply: aiohttp.ClientResponse, patience: Patience) -> dict[str, Any]:

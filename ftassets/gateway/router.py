@@ -159,6 +159,14 @@ class Router:
             raise Unavailable(why, route, self.why_not(loop, version))
         return route
 
+    def shadowed(self, loop: str) -> Route | None:
+        """The candidate that answers copies of the loop's requests, if one is in shadow; without a URL while its server does not answer."""
+        state = self._states.get(loop)
+        if state is None or state.candidate is None or not state.in_shadow:
+            return None
+        url = self.fleet.ready[state.candidate] if self.answers(loop, state.candidate) else ""
+        return Route(loop, state.candidate, url, 0.0)
+
     def answers(self, loop: str, digest: str) -> bool:
         """Whether a version may answer and has a server that does."""
         return (loop, digest) not in self._blocked and digest in self.fleet.ready
@@ -193,7 +201,7 @@ class Router:
             return await self._write_first(loop, "unstage", "admin", "", state.unstage(digest))
 
     async def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Give a checked version its first weight. Raises UnknownLoop, NotPossible, Refused, HostError."""
+        """Give a checked version its first weight, 0 for shadow. Raises UnknownLoop, NotPossible, Refused, HostError."""
         before = self.state(loop)
         before.start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
         await asyncio.to_thread(self._check_raised, loop, digest)
@@ -202,7 +210,8 @@ class Router:
                 raise NotPossible(f"production of {loop} changed meanwhile: check its state and start again")
             said = await asyncio.to_thread(self._check_evidence, loop, digest)  # its server took its time: what is true now counts
             self._blocked.pop((loop, digest), None)
-            return await self._write_first(loop, "start", by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
+            action = "start" if weight else "shadow"
+            return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
 
     async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         """Change the candidate's weight. Raises UnknownLoop, NotPossible, Refused, HostError."""
@@ -222,7 +231,7 @@ class Router:
                 said = await asyncio.to_thread(self._check_evidence, loop, digest)
             else:
                 await asyncio.to_thread(self._check_signature, loop, digest)
-            action = "promote" if weight == 100 else "ramp"
+            action = "promote" if weight == 100 else "start" if state.in_shadow else "ramp"  # a canary begins with its start
             return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.ramp(weight, lease, self._clock()))
 
     async def renew(self, loop: str, lease: float) -> EndpointState:

@@ -27,6 +27,7 @@ from ftassets.gateway.chat import Chat
 from ftassets.gateway.clients import Clients
 from ftassets.gateway.connections import Limits, configured, raise_file_limit, tell_dead_peers
 from ftassets.gateway.context import Context
+from ftassets.gateway.engines import Engines
 from ftassets.gateway.entrance import Entrance, hosts_from_env
 from ftassets.gateway.fleet import Fleet
 from ftassets.gateway.model_hosts.base import ModelHost
@@ -34,6 +35,7 @@ from ftassets.gateway.model_hosts.external import Hosts
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import PATIENCE, Recorder
 from ftassets.gateway.router import Router
+from ftassets.gateway.shadow_copies import Copies
 from ftassets.wording import amount
 
 log = logging.getLogger(__name__)
@@ -88,7 +90,9 @@ async def serve(
                 context = only_one.enter_context(contextlib.closing(Context(artifacts, host.context)))
                 clients = Clients(control, clock)
                 await clients.read()
-                chat = Chat(router, recorder, metrics, session, context, home.user_secret(), clients)
+                engines = Engines(router, session, context)
+                copies = Copies(router, engines, recorder, metrics, loops)
+                chat = Chat(router, recorder, metrics, engines, copies, home.user_secret(), clients)
                 front = Entrance(public_app(router, recorder, metrics, chat, clients, clock), _hosts(public))
                 for sock in (public, admin):
                     tell_dead_peers(sock, limits)
@@ -96,7 +100,7 @@ async def serve(
                     _Server(configured(front, limits)),
                     _Server(configured(admin_app(router, recorder, admin_token(home)), _ADMIN_LIMITS)),
                 ]
-                background = [asyncio.create_task(each) for each in (fleet.run(router.wanted), router.run(), clients.run())]
+                background = [asyncio.create_task(each) for each in (fleet.run(router.wanted), router.run(), clients.run(), copies.run())]
                 listeners = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (public, admin), strict=True)]
                 tasks = [*background, *listeners]
                 while not all(server.started for server in servers):
@@ -111,6 +115,7 @@ async def serve(
                 patience = asyncio.get_running_loop().call_later(limits.drain, _cut, chat, limits.drain)
                 await asyncio.gather(*listeners)
                 patience.cancel()
+                await copies.close()
                 for task in background:
                     if task.done():
                         task.result()  # a background task only ends by an error nobody foresaw: say it and let supervisord start again

@@ -104,7 +104,9 @@ class Simulation:
     """
 
     def __init__(self, loop: LoopConfig, scenario: Scenario, home: Home, instance: dg.DagsterInstance) -> None:
-        self.loop = loop.model_copy(update={"notify": Notify(), "task": Task(system_prompt="simulated"), "automation": True})
+        changed = {"notify": Notify(), "task": Task(system_prompt="simulated"), "automation": True}
+        no_copies = loop.rollout.model_copy(update={"shadow": None})  # no candidate answers here
+        self.loop = loop.model_copy(update={**changed, "rollout": no_copies})
         self.scenario, self.home = scenario, home
         self.now = self._midnight(0)
         self.told, self.trained = Told(), list[tuple[int, str]]()

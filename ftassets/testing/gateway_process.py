@@ -1,4 +1,4 @@
-"""`python -m ftassets.testing.gateway_process URLS PORT [LOOP]`: a gateway whose engines run elsewhere; for tests that kill it."""
+"""`python -m ftassets.testing.gateway_process URLS PORT [LOOP [SETTINGS]]`: a gateway with engines elsewhere, for tests that kill it."""
 
 import asyncio
 import json
@@ -36,7 +36,8 @@ async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     urls, port, loop = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "support"
-    await serve(Home.from_env(), {loop: loop_config(loop)}, ElsewhereHost(urls), stop, port=port)
+    settings = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
+    await serve(Home.from_env(), {loop: loop_config(loop, **settings)}, ElsewhereHost(urls), stop, port=port)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.assets.endpoint import history, sync_registry
+from ftassets.assets._shared.shadow_pairs import newest_shadow
+from ftassets.assets.endpoint import history, newest_rollout, sync_registry
 from ftassets.backends.registry.base import RegisteredVersion
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -51,6 +52,31 @@ def test_history_tells_each_part_with_who_when_and_why() -> None:
     assert told[0]["at"] == "2001-09-09T01:46:43+00:00"
     assert [part["part"] for part in history(LOOP.name, A, story.journal)] == ["production", "standby"]
     assert history(LOOP.name, C, story.journal) == []
+
+
+def shares(story: Story) -> list[int]:
+    found = newest_rollout(story.journal[1:])
+    assert found is not None
+    return [weight for _, weight in found[1]]
+
+
+def test_a_rollout_begins_with_its_shadow_and_the_pairs_are_those_since_then() -> None:
+    story = Story()
+    story.then("start", "run:1", "first", story.state.start(A, 5, 60, 0))
+    assert newest_shadow(story.journal[1:]) is None
+    story.then("shadow", "run:2", "passed", story.state.start(B, 0, 60, 1))
+    began = story.state
+    assert newest_shadow(story.journal[1:]) == began
+    story.then("start", "run:3", "as good", story.state.ramp(20, 60, 2))
+    story.then("ramp", "run:4", "healthy", story.state.ramp(50, 60, 3))
+    assert [part["part"] for part in history(LOOP.name, B, story.journal)] == ["shadow", "canary"]
+    assert newest_shadow(story.journal[1:]) == began
+    assert shares(story) == [0, 20, 50]
+    story.then("rollback", "cli", "wrong rooms", story.state.rollback(0))
+    assert newest_shadow(story.journal[1:]) == began
+    story.then("start", "cli", "at once", story.state.start(C, 20, 60, 4))
+    assert newest_shadow(story.journal[1:]) is None
+    assert shares(story) == [20]
 
 
 def test_aliases_and_tags_follow_a_version_through_its_life(registry: MlflowRegistry) -> None:

@@ -240,6 +240,10 @@ class Bench:
         self.serving.now = EndpointState(production=make_version(self.home, name, dataset_commit=commit))
         return self.serving.now.production or ""
 
+    def shadow(self, age: float = 120.0) -> None:
+        since = time.time() - age
+        self.serving.transition(EndpointState(production=P).start(C, 0, age + 60, since), "shadow", "run:1", at=since)
+
     def canary(self, weight: int = 20, age: float = 120.0) -> None:
         since = time.time() - age
         state = EndpointState(production=P, candidate=C, weight=weight, since=since, lease_until=time.time() + 60)

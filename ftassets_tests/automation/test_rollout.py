@@ -2,8 +2,10 @@
 
 import tempfile
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.domain.rollout.canary import CanaryAnswers, Latest, decide, one_by_one
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.look import decided_again
+from ftassets.domain.rollout.shadow_phase import paired
 from ftassets.domain.rollout.transition import Transition
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, P, S, Traffic, config_of, loop_of, requested, skipped
 
@@ -301,3 +304,68 @@ def test_the_only_user_of_a_candidate_is_enough_to_see_that_it_answers_nothing(b
     for _ in range(10):
         bench.traffic.answer(C, 0.2, "", 500, user="only")
     assert "last 10 answers all failed" in config_of(requested(bench.rollout()))["reason"]
+
+
+WATCHED = [{"metric": metric, "required": False} for metric in ("errors", "form", "latency")]
+SHADOW = loop_of(rollout={**AUTO.rollout.model_dump(mode="json"), "shadow": {"min_requests": 20}, "guardrails": WATCHED})
+
+
+def copied(bench: Bench, count: int, **changes: Any) -> None:
+    """Requests that production answered, each with a copy."""
+    for _ in range(count):
+        row = bench.traffic.answer(P, 100, user=uuid.uuid4().hex)
+        pair = paired(row, replace(row, version=C), SHADOW.task.form)
+        bench.traffic.append_shadow([replace(pair, **changes)])
+
+
+def test_a_release_starts_in_shadow_where_the_loop_has_it(bench: Bench) -> None:
+    bench.materialize("release", C)
+    request = requested(bench.rollout(SHADOW))
+    assert config_of(request) == {"action": "start", "reason": "a new release passed its gates"}, "the endpoint takes the first weight"
+    bench.serving.now = EndpointState()
+    assert config_of(requested(bench.rollout(SHADOW)))["weight"] == 20, "there is nothing to copy yet"
+
+
+def test_a_candidate_in_shadow_is_held_and_its_lease_renewed(bench: Bench) -> None:
+    bench.shadow()
+    copied(bench, 5)
+    assert skipped(bench.rollout(SHADOW)).startswith("HOLD: 5 good answers to 5 copies in shadow, 20 are needed")
+    assert bench.serving.renewed == [SHADOW.rollout.lease]
+    bench.pause("freeze")
+    copied(bench, 20)
+    assert skipped(bench.rollout(SHADOW)) == "holding in shadow, the loop is paused: freeze"
+    assert len(bench.serving.renewed) == 2
+
+
+def test_it_goes_on_to_the_canary(bench: Bench) -> None:
+    bench.shadow()
+    copied(bench, 20)
+    request = requested(bench.rollout(SHADOW))
+    assert (config_of(request)["action"], config_of(request)["weight"]) == ("ramp", 20)
+    assert config_of(request)["reason"].startswith("20 good answers to 20 copies in shadow")
+
+
+@pytest.mark.parametrize("changes", [{"status": 502, "well_formed": None}, {"well_formed": False}, {"refused": True}, {"latency_ms": 9.0}])
+def test_a_worse_candidate_is_rolled_back_before_a_user_has_it(bench: Bench, changes: dict[str, Any]) -> None:
+    bench.traffic.append([replace(bench.traffic.answer(P), id=f"before {n}", at=time.time() - 3600) for n in range(100)])
+    bench.shadow()
+    copied(bench, 20, **changes)
+    request = requested(bench.rollout(SHADOW))
+    assert config_of(request)["action"] == "report"
+    assert config_of(request)["reason"].startswith("rolled back: in shadow the candidate is worse")
+    assert bench.serving.now.rejected == (C,)
+    assert bench.serving.transitions[-1].by == "sensor:rollout"
+
+
+def test_copies_before_the_phase_or_of_another_production_do_not_count(bench: Bench) -> None:
+    copied(bench, 30, status=502)
+    time.sleep(0.02)
+    bench.shadow(age=0.0)
+    copied(bench, 20, production="f" * 64, status=502)
+    assert skipped(bench.rollout(SHADOW)).startswith("HOLD: 0 good answers to 0 copies")
+
+
+def test_a_retrain_waits_for_a_candidate_in_shadow(bench: Bench) -> None:
+    bench.shadow()
+    bench.reports("ALARM", "ALARM")
+    assert "rollout" in str(skipped(bench.retrain(SHADOW)))

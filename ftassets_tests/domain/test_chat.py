@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ftassets.domain.chat import Asked, conversation, newest_generation, next_generation, openai_messages, texts, tools_text, with_texts
 from ftassets.domain.dataset.rows import parse_jsonl
-from ftassets.gateway.chat import _as_read
+from ftassets.gateway.engines import as_read
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 VALUES = st.recursive(
@@ -51,7 +51,7 @@ def test_calls_that_are_no_list_are_refused_and_the_gateway_passes_them_on(calls
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": calls}, {"role": "user", "content": "b"}]
     with pytest.raises(ValueError, match="message 2: tool_calls is not a list"):
         conversation(messages, as_read=True)
-    assert _as_read(messages) == messages
+    assert as_read(messages) == messages
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,14 @@ CLIENTS = 8
 class Gateway:
     """A gateway process that can be killed and started again on the same port."""
 
-    def __init__(self, home, urls):
+    def __init__(self, home, urls, settings=None):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._home = home
         self._command = [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(self.port)]
+        self._command += ["support", json.dumps(settings or {})]
         self._environment = {**os.environ, "FTASSETS_HOME": str(home.root)}
         self.start()
 

@@ -9,12 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ftassets.config.home import Home
 from ftassets.docs.http_api_page import documents
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.openapi import ADMIN, PROBLEMS, PUBLIC
 from ftassets.gateway.prometheus import FAMILIES
 from ftassets_tests import ROOT
 from ftassets_tests.gateway.conftest import Running
-from ftassets_tests.gateway.test_prometheus import STATES, populated
+from ftassets_tests.gateway.test_prometheus import STATES, C, P, populated
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -66,7 +67,8 @@ def test_every_error_code_the_gateway_gives_is_in_the_table() -> None:
 
 
 def test_every_metric_is_described_with_its_labels(tmp_path: Any) -> None:
-    text = populated(Home(tmp_path)).render(STATES).decode()
+    shadow = EndpointState(production=P).start(C, 0, 60, 0)
+    text = populated(Home(tmp_path)).render({**STATES, "dark": shadow}).decode()
     found: dict[str, tuple[str, set[str], str]] = {}
     for family in text_string_to_metric_families(text):
         if family.name.endswith("_created"):  # when a counter began, which the client library adds

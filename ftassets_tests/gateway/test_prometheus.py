@@ -120,6 +120,15 @@ def test_counters_of_a_version_begin_at_0_so_that_its_first_event_is_an_increase
         assert all(("ftassets_requests_total", {**by, "status": status}, 0.0) in found for status in ("200", "502", "503", "504"))
 
 
+def test_counters_of_a_candidate_in_shadow_begin_at_0_too(home: Home) -> None:
+    states = {"voice": EndpointState(production=P).start(C, 0, 60, 0)}
+    found, by = list(samples(Metrics(control(home), LOOPS).render(states))), {"loop": "voice", "version": C[:12]}
+    assert ("ftassets_shadow_copies_total", {**by, "status": "200"}, 0.0) in found
+    assert ("ftassets_shadow_disagreements_total", by, 0.0) in found
+    reasons = {labels["reason"] for name, labels, value in found if name == "ftassets_shadow_dropped_total" and value == 0}
+    assert reasons == {"busy", "unavailable", "over", "not_recorded"}
+
+
 def test_a_verdict_that_changed_leaves_nothing_of_the_old_one(home: Home) -> None:
     metrics = populated(home)
     metrics.render(STATES)

@@ -401,7 +401,7 @@ def test_admin_api_needs_the_token(gateway):
     ("verb", "body"),
     [
         ("start", {"digest": "../../etc", "weight": 5, "lease": 1, "by": "x", "reason": "x"}),
-        ("start", {"digest": "a" * 64, "weight": 0, "lease": 1, "by": "x", "reason": "x"}),
+        ("start", {"digest": "a" * 64, "weight": -1, "lease": 1, "by": "x", "reason": "x"}),
         ("start", {"digest": "a" * 64, "weight": 5, "lease": -1, "by": "x", "reason": "x"}),
         ("ramp", {"weight": 101, "lease": 1, "by": "x", "reason": "x"}),
         ("rollback", {"by": "x"}),

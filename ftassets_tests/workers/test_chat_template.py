@@ -14,8 +14,8 @@ from tokenizers import AddedToken
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.artifacts.versions import control_tokens_of
 from ftassets.domain.chat import Asked, Message, ToolCall, chat, conversation, question, request_body
-from ftassets.gateway.chat import _as_read
 from ftassets.gateway.context import Context
+from ftassets.gateway.engines import as_read
 from ftassets.testing.tiny_model import TEMPLATE, make_tiny_model
 from ftassets.workers.chat_template import FOLD_SYSTEM, NoTemplate, answer_ids, prompt_ids, prompt_text, taught, with_system_role
 
@@ -68,7 +68,7 @@ def served(tokenizer: Any, body: dict[str, Any]) -> list[int]:
     with tempfile.TemporaryDirectory() as folder:  # the gateway reads the files of a version
         tokenizer.save_pretrained(f"{folder}/versions/{DIGEST}/merged")
         context = Context(FolderArtifacts(Path(folder)), 4096)
-        sent = asyncio.run(context.escaped(DIGEST, _as_read(body["messages"]), body.get("tools")))
+        sent = asyncio.run(context.escaped(DIGEST, as_read(body["messages"]), body.get("tools")))
     messages = BaseHandler.get_processor_inputs_from_messages(json.loads(json.dumps(sent.messages)), Modality.LLM)
     tools = sent.tools
     return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tools=tools, return_dict=True, tokenize=True)["input_ids"]

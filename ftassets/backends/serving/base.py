@@ -37,7 +37,7 @@ class Serving(ABC):
 
     @abstractmethod
     def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Give a candidate `weight` percent for `lease` seconds; with no production version it becomes production. Raises Refused."""
+        """Give a candidate `weight` percent for `lease` seconds, 0 for shadow; the first one becomes production. Raises Refused."""
 
     @abstractmethod
     def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:

@@ -6,7 +6,7 @@ from typing import Any
 from ftassets.cli.commands.plan import ERROR_RATE, TRAFFIC, about_rollout, rollout_lines, time_of
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.planning import POWER
-from ftassets.domain.rollout.planning import FEEDBACK, RATES, WORSE, plan_proofs, plan_rollout
+from ftassets.domain.rollout.planning import DAY, FEEDBACK, RATES, WORSE, ShadowPlan, plan_proofs, plan_rollout, plan_shadow
 from ftassets.domain.rollout.rules import false_rollbacks
 
 DAYS = 7.0  # of a canary as good as production, for the fixed rules
@@ -22,6 +22,7 @@ def run(loop: LoopConfig, traffic_per_day: float | None = None) -> dict[str, Any
     per_day = TRAFFIC if traffic_per_day is None else traffic_per_day
     steps = plan_rollout(loop.rollout, per_day, ERROR_RATE)
     first = loop.rollout.steps[0] / 100
+    shadow = plan_shadow(loop.rollout, per_day, ERROR_RATE)
     return {
         "loop": loop.name,
         "assumed": {
@@ -30,16 +31,29 @@ def run(loop: LoopConfig, traffic_per_day: float | None = None) -> dict[str, Any
         },
         "false_rollback": loop.rollout.false_rollback,
         "false_promotion": loop.rollout.false_promotion,
+        "shadow": shadow and asdict(shadow),
         "rollout": [asdict(step) for step in steps],
         "proofs": [asdict(proof) for proof in plan_proofs(loop.rollout, per_day)],
         "rules": false_rollbacks(first, per_day, ERROR_RATE, DAYS, RUNS) if steps else {},
-        "rollout_sentences": about_rollout(loop.rollout, steps),
+        "rollout_sentences": _about_shadow(loop, shadow) + about_rollout(loop.rollout, steps),
     }  # fmt: skip
+
+
+def _about_shadow(loop: LoopConfig, shadow: ShadowPlan | None) -> list[str]:
+    """What a person should know of the shadow phase."""
+    policy = loop.rollout.shadow
+    if shadow is None or policy is None or shadow.days * DAY <= policy.max_time:
+        return []
+    most = time_of(policy.max_time / DAY)
+    return [f"shadow is over after {most}, before it has the answers that it needs: raise rollout.shadow.sample or max_time"]
 
 
 def describe(plan: dict[str, Any]) -> str:
     """The plan of `run` as lines for a terminal."""
     lines = rollout_lines(plan)
+    if shadow := plan["shadow"]:
+        caught = f"a candidate with {plan['assumed']['worse']:g}x errors is rolled back before that in {shadow['caught']:.0%} of rollouts"
+        lines += ["", f"before it, shadow: {shadow['copies']:,} copies in {time_of(shadow['days'])}; {caught}"]
     if plan["proofs"]:
         assumed = plan["assumed"]
         lines += [

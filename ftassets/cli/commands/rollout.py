@@ -8,6 +8,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.shadow_phase import first_weight
 from ftassets.errors import InvalidInput
 
 
@@ -21,7 +22,7 @@ class Stores:
 
 
 def start(stores: Stores, loop: LoopConfig, version: str | None, weight: int | None, by: str, reason: str) -> EndpointState:
-    """Give a released version its first weight in percent, the loop's first step unless given.
+    """Give a released version its first weight in percent; unless given the loop's first step, or shadow where it comes before.
 
     `version` is the beginning of its digest; without it the newest release starts. Raises InvalidInput when there is no such release,
     ServingError when the gateway refuses it or cannot be reached.
@@ -36,7 +37,8 @@ def start(stores: Stores, loop: LoopConfig, version: str | None, weight: int | N
         if len(found) != 1:
             raise InvalidInput(f"{len(found)} releases of {loop.name} begin with {version!r}; there are {_listed(releases, loop.name)}")
         [digest] = found
-    return stores.serving.start(loop.name, digest, weight or loop.rollout.steps[0], loop.rollout.lease, by, reason)
+    first = weight or first_weight(loop.rollout, stores.serving.state(loop.name), digest)
+    return stores.serving.start(loop.name, digest, first, loop.rollout.lease, by, reason)
 
 
 def ramp(stores: Stores, loop: LoopConfig, weight: int | None, by: str, reason: str) -> EndpointState:

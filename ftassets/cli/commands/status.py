@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from ftassets.assets._shared.shadow_pairs import shadow_evidence
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.error_budget import BudgetDamaged, read_ledger
 from ftassets.backends.control.health import read_notices
@@ -18,6 +19,7 @@ from ftassets.backends.control.shadow import read_shadow
 from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import SignatureInvalid
+from ftassets.backends.traffic_log.base import LogUnreachable
 from ftassets.cli.commands import embedders
 from ftassets.cli.commands.stuck import instance_of_home, stuck_runs_of_home
 from ftassets.config.home import Home
@@ -34,6 +36,7 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.pauses import PauseEntry
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.shadow_phase import UNSEEN, agreement, decide_shadow
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.domain.waiting import Waiting
@@ -59,8 +62,9 @@ def describe(home: Home) -> dict[str, Any]:
     `health` is what the asset of that name shows, made now: concerns with the next command, monitors, the newest decision, labels,
     feedback and traffic; `notices` are the concerns that people acknowledged or silenced.
     `waiting` is what a trigger of a retrain waits for, `shadow` are the retrains that auto would have started; `journal` are the newest
-    moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest report of each kind with
-    its time, verdict and values. `notes` are sentences about what people signed, about a trigger that waits or what auto would have done,
+    moves of traffic, oldest first; `shadow_phase` are the pairs of a candidate in shadow; `approvals` and `overrides` are what people
+    signed; `reports` is the newest report of each kind with its time, verdict and values. `notes` are sentences about what people signed,
+    about a trigger that waits or what auto would have done,
     about reports that found something wrong, about releases that do not count, about runs that nothing executes any more, and about an
     embedder that lacks its key or whose vectors are being made again. `broken_files` are loop files that cannot be used; `held` are
     loops without a usable file that the gateway serves all the same, with what they serve. `unread` are loops of which something else
@@ -106,6 +110,7 @@ def describe(home: Home) -> dict[str, Any]:
         budget, about_budget = _budget(home, control, loop, now)
         waiting, about_waiting = _waiting(control, loop)
         shadow, about_shadow = _shadow(control, loop, now)
+        copies, about_copies = _copies(home, loop, state, now)
         approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
         return {
             "phase": "unknown" if unknown else state.phase,
@@ -120,6 +125,7 @@ def describe(home: Home) -> dict[str, Any]:
             "notices": _notices(control, name),
             "waiting": waiting.model_dump() if waiting else None,
             "shadow": [each.model_dump() for each in shadow],
+            "shadow_phase": copies,
             "error_budget": budget,
             "approvals": [approval.model_dump() for approval in approvals],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
@@ -130,6 +136,7 @@ def describe(home: Home) -> dict[str, Any]:
                 *about_budget,
                 *about_waiting,
                 *about_shadow,
+                *about_copies,
                 *findings(reports),
                 *(f"version {each.version[:12]}: {each.sentence}" for each in approvals),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
@@ -273,6 +280,18 @@ def _shadow(control: Control, loop: LoopConfig, now: float) -> tuple[list[Shadow
     except (OSError, ValueError) as error:
         return [], [f"what auto would have done cannot be read ({error})"]
     return ledger, [*filter(None, [in_words(ledger, now)])]
+
+
+def _copies(home: Home, loop: LoopConfig, state: EndpointState, now: float) -> tuple[dict[str, Any] | None, list[str]]:
+    """The pairs of a candidate in shadow and what the next tick decides, None without one; and a sentence about it."""
+    if not state.in_shadow:
+        return None, []
+    try:
+        decision = decide_shadow(state, shadow_evidence(traffic_log(home), loop, state), loop.rollout, now)
+    except LogUnreachable as error:
+        return None, [f"what its candidate answers in shadow cannot be read ({error})"]
+    said = f"{decision.move}: {decision.reason}; {agreement(decision.counts)}. {UNSEEN}"
+    return {**asdict(decision), "agreement": agreement(decision.counts)}, [f"in shadow for {span(now - state.since)}: {said}"]
 
 
 def _waiting(control: Control, loop: LoopConfig) -> tuple[Waiting | None, list[str]]:

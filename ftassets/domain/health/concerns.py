@@ -142,7 +142,8 @@ def _trigger(health: Health, told_after: float) -> Iterator[Concern]:
 
 def _held(health: Health) -> Iterator[Concern]:
     if health.candidate and health.since is not None and health.at - health.since > CANARY:
-        text = f"version {health.candidate[:12]} has had {health.weight} % of the traffic for {span(health.at - health.since)}"
+        what = f"had {health.weight} % of the traffic" if health.weight else "been in shadow"
+        text = f"version {health.candidate[:12]} has {what} for {span(health.at - health.since)}"
         yield _concern("canary-stuck", text, since=health.since)
     if health.paused is not None and health.paused_since is not None and health.at - health.paused_since > PAUSED:
         text = f"paused for {span(health.at - health.paused_since)}: {health.paused}"

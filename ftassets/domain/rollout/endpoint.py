@@ -21,9 +21,9 @@ class EndpointState(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     production: str | None = Field(None, description="Digest of the version in production.")
-    candidate: str | None = Field(None, description="Digest of the version in canary.")
+    candidate: str | None = Field(None, description="Digest of the version in shadow or canary.")
     standby: str | None = Field(None, description="Digest of the version that was production before and still runs.")
-    weight: int = Field(0, ge=0, le=100, description="The candidate's percent of traffic; production has the rest.")
+    weight: int = Field(0, ge=0, le=100, description="The candidate's percent of traffic, 0 in shadow; production has the rest.")
     lease_until: float | None = Field(None, description="When the candidate loses its traffic unless renewed, in epoch seconds.")
     since: float = Field(0.0, description="Time of the last change of weights, in epoch seconds.")
     rejected: tuple[str, ...] = Field((), description="Versions that were rolled back: the loop does not start them again by itself.")
@@ -31,8 +31,15 @@ class EndpointState(BaseModel):
 
     @property
     def phase(self) -> str:
-        """idle (nothing serves), serving, or canary."""
-        return "canary" if self.candidate else "serving" if self.production else "idle"
+        """idle (nothing serves), serving, shadow, or canary."""
+        if self.candidate:
+            return "shadow" if self.in_shadow else "canary"
+        return "serving" if self.production else "idle"
+
+    @property
+    def in_shadow(self) -> bool:
+        """Whether there is a candidate that answers copies of requests, and no user."""
+        return self.candidate is not None and self.weight == 0
 
     @property
     def weights(self) -> dict[str, int]:
@@ -46,12 +53,17 @@ class EndpointState(BaseModel):
         return {v for v in (self.production, self.candidate, self.standby, *self.staged) if v}
 
     def start(self, digest: str, weight: int, lease: float, now: float) -> "EndpointState":
-        """Give a candidate its first weight; the loop's very first version becomes production at once."""
+        """Give a candidate its first weight, 0 for shadow; the loop's very first version becomes production at once."""
         if self.candidate and self.candidate != digest:
             raise NotPossible(f"a rollout of {self.candidate[:12]} is under way: it ends first")
         if digest == self.production:
             raise NotPossible(f"{digest[:12]} is production already")
         staged = {version: until for version, until in self.staged.items() if version != digest}
+        if weight == 0:
+            if self.production is None or self.candidate:
+                what = "the candidate has its place already" if self.candidate else "there is no production whose requests could be copied"
+                raise NotPossible(f"{digest[:12]} cannot start in shadow: {what}")
+            return self.model_copy(update={"candidate": digest, "staged": staged, "weight": 0, "lease_until": now + lease, "since": now})
         if self.production is None:
             return EndpointState(production=digest, since=now, rejected=self.rejected, staged=staged)
         return self.model_copy(update={"candidate": digest, "staged": staged}).ramp(weight, lease, now)

@@ -73,10 +73,11 @@ def e_value(failures: Sequence[Failure]) -> float:
 def rollback_limit(policy: Rollout, metric: GuardrailMetric = "errors") -> float:
     """The e-value of a guardrail from which a candidate is rolled back.
 
-    The guardrails share `false_rollback`, by a union bound: their coins are the same, so that their e-values cannot be averaged.
+    The guardrails share what the canary has of `false_rollback`, by a union bound: their coins are the same, so that their e-values cannot
+    be averaged.
     """
     whole = sum(PARTS[guardrail.metric] for guardrail in policy.guardrails)
-    return whole / (policy.false_rollback * PARTS[metric] * FIRST)
+    return whole / (policy.false_rollback_of_phase * PARTS[metric] * FIRST)
 
 
 def part(window: int) -> float:

@@ -11,10 +11,12 @@ from ftassets.domain.formats import Stored
 from ftassets.domain.rollout.canary import CanaryEvidence, GuardrailState, Move, RolloutDecision, decide
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.guardrails import Failure
+from ftassets.domain.rollout.shadow_phase import ShadowDecision, ShadowEvidence, ShadowMetric, decide_shadow
 
 MOVES = (Move.RAMP, Move.PROMOTE, Move.ROLLBACK)
 _APART = 0.02  # of the time since the first look: so far apart are the looks that are kept, some hundreds in a long rollout
 _EVIDENCE = TypeAdapter(CanaryEvidence)
+_PAIRS = TypeAdapter(ShadowEvidence)
 
 
 class GuardrailLook(BaseModel):
@@ -32,6 +34,19 @@ class GuardrailLook(BaseModel):
     bound: float | None
     allowed: float
     needed: bool
+
+
+class PairLook(BaseModel):
+    """How pairs of a candidate in shadow and production stood in one respect: numbers of pairs and of either's lapses, and the evidence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metric: ShadowMetric
+    pairs: int
+    candidate: int
+    production: int
+    e_value: float
+    limit: float
 
 
 class Basis(BaseModel):
@@ -57,7 +72,8 @@ class RolloutLook(Stored):
     move: Move
     next_weight: int
     reason: str
-    guardrails: tuple[GuardrailLook, ...]
+    guardrails: tuple[GuardrailLook, ...] = ()
+    pairs: tuple[PairLook, ...] = ()
     basis: Basis | None = None
 
 
@@ -80,18 +96,51 @@ def rollout_look(state: EndpointState, seen: CanaryEvidence, policy: Rollout, no
     )
 
 
+def shadow_look(state: EndpointState, seen: ShadowEvidence, policy: Rollout, now: float, decision: ShadowDecision) -> RolloutLook:
+    """The document of a decision about a candidate in shadow; with its basis if it moves."""
+    basis = None
+    if decision.move in MOVES:
+        numbers: dict[str, str] = {"": ""}
+        unnamed = [replace(each, user=numbers.setdefault(each.user, str(len(numbers)))) for each in seen.discordant]
+        evidence = _PAIRS.dump_python(replace(seen, discordant=unnamed), mode="json")
+        basis = Basis(state=state, evidence=evidence, policy=policy.model_dump(mode="json"))
+    return RolloutLook(
+        at=now,
+        candidate=str(state.candidate),
+        production=state.production,
+        weight=0,
+        move=decision.move,
+        next_weight=decision.weight,
+        reason=decision.reason,
+        pairs=tuple(
+            PairLook(
+                metric=each.metric,
+                pairs=each.counts.pairs,
+                candidate=each.counts.candidate,
+                production=each.counts.production,
+                e_value=each.e_value,
+                limit=each.limit,
+            )
+            for each in decision.compared
+        ),
+        basis=basis,
+    )
+
+
 def is_kept(first: RolloutLook, last: RolloutLook, found: RolloutLook) -> bool:
     """Whether a look is worth a line after those that are kept of its candidate: it moves traffic, or the last one is some time ago."""
     asked_already = (last.move, last.weight, last.next_weight) == (found.move, found.weight, found.next_weight)  # its run has not begun
     return (found.move in MOVES and not asked_already) or found.at - last.at >= _APART * (found.at - first.at)
 
 
-def decided_again(look: RolloutLook) -> RolloutDecision:
+def decided_again(look: RolloutLook) -> RolloutDecision | ShadowDecision:
     """The decision that this release makes of what a move rested on. Raises ValueError for a look without a basis."""
     if look.basis is None:
         raise ValueError("this look moved no traffic: what it saw was not kept")
-    evidence = _EVIDENCE.validate_python(look.basis.evidence)
-    return decide(look.basis.state, evidence, Rollout.model_validate(look.basis.policy), look.at)
+    state, policy = look.basis.state, Rollout.model_validate(look.basis.policy)
+    if state.in_shadow:
+        return decide_shadow(state, _PAIRS.validate_python(look.basis.evidence), policy, look.at)
+    return decide(state, _EVIDENCE.validate_python(look.basis.evidence), policy, look.at)
 
 
 def _as_stored(state: GuardrailState) -> GuardrailLook:

@@ -12,12 +12,14 @@ from ftassets.domain.gates.planning import POWER
 from ftassets.domain.rollout.canary import limited_or_margin
 from ftassets.domain.rollout.guardrails import LAPSES, RATIOS, rollback_limit
 from ftassets.domain.rollout.non_inferiority import FEWEST_USERS, difference
+from ftassets.domain.rollout.shadow_phase import COIN, pair_limit
 from ftassets.domain.traffic.lapses import LIMITED, OF_FEEDBACK, LapseCounts
 from ftassets.errors import InvalidInput
 
 MOST_TRAFFIC = 1e12  # requests a day; counts of a simulated rollout must fit into 64 bits
 WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
 RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
+DISCORDANT_LIMIT = 1000  # discordant pairs simulated of a shadow
 FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
 RATES: dict[GuardrailMetric, float] = {
     "errors": 0.01, "form": 0.01, "latency": 0.05, "first_token": 0.05, "length": 0.05, "thumbs_down": 0.05, "corrections": 0.02,
@@ -26,7 +28,7 @@ RATES: dict[GuardrailMetric, float] = {
 FEEDBACK = 0.1  # share of answers with feedback, assumed
 WITHIN = 0.03  # share of a candidate's answers beyond its limit of latency or length where it is as production; assumed
 _BLOCK = 100
-_DAY = 86_400.0
+DAY = 86_400.0
 YEAR = 365.0  # days
 
 
@@ -63,6 +65,37 @@ class ProofPlan:
     allowed: float
     users: int
     days: float | None
+
+
+@dataclass(frozen=True)
+class ShadowPlan:
+    """How long shadow takes where no user asks twice, in 8 of 10 rollouts.
+
+    `copies` and `days` until a candidate as good as production has its good answers. `caught`: share of those that fail `WORSE` times as
+    often which are rolled back before they have as many.
+    """
+
+    copies: int
+    days: float
+    caught: float
+
+
+def plan_shadow(policy: Rollout, traffic_per_day: float, error_rate: float) -> ShadowPlan | None:
+    """The plan of the phase, None without one. `error_rate` is production's."""
+    from scipy.stats import nbinom
+
+    if policy.shadow is None:
+        return None
+    needed = policy.shadow.min_requests
+    copies = needed + int(nbinom.ppf(POWER, needed, 1 - error_rate))
+    worse = WORSE * error_rate
+    mine, theirs = worse * (1 - error_rate), error_rate * (1 - worse)  # pairs in which one version alone fails
+    rng = np.random.default_rng(0)
+    number = rng.binomial(copies, mine + theirs, RUNS)
+    discordant = np.arange(min(int(number.max()), DISCORDANT_LIMIT)) < number[:, None]
+    values, _ = e_paths(rng.random(discordant.shape) < mine / (mine + theirs), discordant, COIN / 100)
+    caught = float((values >= pair_limit(policy, "errors")).any(axis=1).mean())
+    return ShadowPlan(copies, copies / (traffic_per_day * policy.shadow.sample), caught)
 
 
 def plan_proofs(policy: Rollout, traffic_per_day: float) -> list[ProofPlan]:
@@ -149,7 +182,7 @@ def _plan_step(policy: Rollout, weight: int, traffic: float, error_rate: float, 
         None if total is None else ceil(total * fraction),
         None if total is None else total / traffic,
         policy.min_requests + int(nbinom.ppf(POWER, policy.min_requests, 1 - error_rate)),
-        max(waits / traffic, policy.interval / _DAY),
+        max(waits / traffic, policy.interval / DAY),
         caught,
     )
 
@@ -178,7 +211,7 @@ def _requests_to_rollback(policy: Rollout, fraction: float, error_rate: float, r
 def _caught(policy: Rollout, weights: Sequence[int], traffic: float, error_rate: float, rng: np.random.Generator) -> list[float]:
     """Share of the failing candidates rolled back by the end of each step, over whole rollouts."""
     logs, gone, result = np.zeros((RUNS, len(RATIOS))), np.zeros(RUNS, dtype=bool), []
-    asked = int(traffic * policy.interval / _DAY)
+    asked = int(traffic * policy.interval / DAY)
     for weight in weights:
         fraction = weight / 100
         mine, failing = _failing(fraction, error_rate)

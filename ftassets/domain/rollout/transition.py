@@ -1,5 +1,6 @@
 """One change of where a loop's traffic goes, as the journal records it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ class Transition:
     number: int
     at: float
     loop: str
-    action: str  # start, ramp, promote, rollback, expire, stage, unstage
+    action: str  # shadow, start, ramp, promote, rollback, expire, stage, unstage
     by: str  # run:<id>, sensor:<name>, a login name, lease, gateway
     reason: str
     state: EndpointState
@@ -33,3 +34,15 @@ class Transition:
         """The transition of such an object. Raises NewerFormat, ValueError, KeyError or TypeError."""
         entry = formats.read("journal_entry", entry)
         return cls(**{**entry, "state": EndpointState.model_validate(entry["state"])})
+
+
+def newest_begin(transitions: Sequence[Transition]) -> int | None:
+    """The place of the transition with which the newest rollout began, in shadow or with a weight; None without one.
+
+    `transitions` are of one loop, oldest first. A canary that follows a shadow is part of the same rollout.
+    """
+    for place, each in reversed([*enumerate(transitions)]):
+        after_shadow = place > 0 and transitions[place - 1].state.in_shadow
+        if each.action == "shadow" or (each.action == "start" and not after_shadow):
+            return place
+    return None

@@ -20,7 +20,7 @@ class PairLapse(StrEnum):
 
 @dataclass(frozen=True)
 class ShadowAnswer:
-    """The candidate's answer to a copy, which goes to nobody, and how production's answer to the same request ended.
+    """The candidate's answer to a copy, which no client gets, and how production's answer to the same request ended.
 
     Durations in milliseconds, `at` is the time of production's request in epoch seconds. `well_formed` is None too where the client's own
     settings explain the form. `agrees`, `refused` and `production_refused` are None where there is no answer to tell it of.

@@ -55,6 +55,19 @@ class ServingContract:
         assert list(serving.recent("support")) == journal[::-1]
         assert (serving.newest("other", 9), list(serving.recent("other"))) == ([], [])
 
+    def test_a_candidate_in_shadow_has_no_traffic_until_it_is_ramped(self, backend: Backend) -> None:
+        serving, first, second = backend.serving, released(backend.home, "a"), released(backend.home, "b")
+        with pytest.raises(ServingError, match="no production whose requests could be copied"):
+            serving.start("support", first, 0, 60, "run:1", "too early")
+        serving.start("support", first, 100, 60, "run:1", "first")
+        with pytest.raises(Refused, match="no release attestation"):
+            serving.start("support", make_version(backend.home, "unreleased"), 0, 60, "cli", "")
+        shadow = serving.start("support", second, 0, 60, "run:2", "shadow")
+        assert (shadow.phase, shadow.candidate, shadow.weights) == ("shadow", second, {first: 100})
+        assert serving.renew("support", 120).phase == "shadow"
+        assert serving.ramp("support", 5, 60, "run:3", "as good").weights == {second: 5, first: 95}
+        assert [transition.action for transition in serving.journal()] == ["start", "shadow", "start"], "a canary begins with its start"
+
     def test_what_is_not_released_is_refused_and_what_is_impossible_says_so(self, backend: Backend) -> None:
         serving = backend.serving
         with pytest.raises(Refused, match="no release attestation"):

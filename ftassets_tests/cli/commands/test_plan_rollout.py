@@ -1,6 +1,7 @@
 """`ftassets plan --rollout`: how long each decision takes, as JSON and as a table."""
 
 import json
+import re
 
 import pytest
 
@@ -22,6 +23,21 @@ def test_a_plan_has_steps_proofs_and_the_rules_of_others() -> None:
     for rule in RULES:
         assert rule.name in text
     assert max(map(len, text.splitlines())) <= 200
+
+
+def test_the_time_of_shadow_is_planned() -> None:
+    assert run(loop_config(), 24_000)["shadow"] is None
+    loop = loop_config(rollout={"shadow": {"sample": 0.5, "min_requests": 500}})
+    plan = run(loop, 24_000)
+    assert json.loads(json.dumps(plan)) == plan
+    assert 505 <= plan["shadow"]["copies"] <= 512
+    assert plan["shadow"]["days"] == pytest.approx(plan["shadow"]["copies"] / 12_000)
+    assert 0.05 < plan["shadow"]["caught"] < 0.9
+    assert re.search(r"before it, shadow: 5\d\d copies in 1\.0 h; a candidate with 3x errors is rolled back before", describe(plan))
+    assert "raise rollout.shadow.sample or max_time" in describe(run(loop, 400))
+    assert "rollout.shadow" not in describe(plan)
+    more = run(loop_config(rollout={"shadow": {"min_requests": 5000}}), 24_000)
+    assert more["shadow"]["caught"] > 0.99
 
 
 def test_more_traffic_takes_less_time() -> None:

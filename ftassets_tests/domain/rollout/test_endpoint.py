@@ -19,12 +19,14 @@ def states(draw):
     now = 0.0
     for _ in range(draw(st.integers(0, 8))):
         now += draw(st.floats(0, 100))
-        verb = draw(st.sampled_from(["start", "ramp", "promote", "rollback", "expire", "stage", "unstage"]))
+        verb = draw(st.sampled_from(["start", "shadow", "ramp", "promote", "rollback", "expire", "stage", "unstage"]))
         version = draw(versions)
         try:
             match verb:
                 case "start":
                     state = state.start(version, draw(weights), 50, now)
+                case "shadow":
+                    state = state.start(version, 0, 50, now)
                 case "ramp":
                     state = state.ramp(draw(weights), 50, now)
                 case "promote":
@@ -97,7 +99,22 @@ def test_first_version_is_production_at_once_and_a_second_needs_its_steps():
     assert (state.production, state.standby, state.candidate, state.lease_until) == (B, A, None, None)
 
 
-@pytest.mark.parametrize("weight", [0, -1, 101])
+def test_a_candidate_in_shadow_has_no_traffic_until_it_is_ramped() -> None:
+    shadow = EndpointState(production=A, staged={B: 50.0}).start(B, 0, 10, 1)
+    assert (shadow.phase, shadow.in_shadow, shadow.weights, shadow.staged) == ("shadow", True, {A: 100}, {})
+    assert shadow.running == {A, B}
+    assert {shadow.choose("loop", f"user {n}") for n in range(200)} == {A}
+    canary = shadow.start(B, 5, 10, 2)
+    assert (canary.phase, canary.in_shadow, canary.since) == ("canary", False, 2)
+    assert canary == shadow.ramp(5, 10, 2)
+    assert shadow.rollback(2).rejected == (B,)
+    assert shadow.expire(11).candidate is None
+    for state in (EndpointState(), canary, shadow):
+        with pytest.raises(NotPossible, match="cannot start in shadow"):
+            state.start(B, 0, 10, 3)
+
+
+@pytest.mark.parametrize("weight", [-1, 101])
 def test_a_weight_is_between_1_and_100_percent(weight):
     for state in (EndpointState(production=A), EndpointState(production=A).start(B, 5, 10, 0)):
         with pytest.raises(NotPossible, match=f"{weight} % is not between 1 and 100"):

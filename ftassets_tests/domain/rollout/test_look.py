@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.config.loop import Rollout
+from ftassets.domain.canonical import canonical_json
 from ftassets.domain.rollout.canary import CanaryAnswers, CanaryEvidence, Counts, Latest, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.guardrails import Failure, e_value
-from ftassets.domain.rollout.look import MOVES, RolloutLook, decided_again, is_kept, rollout_look
+from ftassets.domain.rollout.look import MOVES, RolloutLook, decided_again, is_kept, rollout_look, shadow_look
+from ftassets.domain.rollout.shadow_phase import ShadowEvidence, decide_shadow
 from ftassets.domain.traffic.lapses import LapseCounts
+from ftassets.domain.traffic.shadow_answer import Discordant, PairCounts, PairLapse, ShadowCounts
 
 POLICY = Rollout(interval=60.0, min_requests=5)
 STATE = EndpointState(production="a" * 64).start("b" * 64, 20, 600, 1000.0)
@@ -81,3 +84,23 @@ def test_a_week_of_looks_is_some_hundred_lines() -> None:
     ramp = kept[-1].model_copy(update={"move": Move.RAMP, "at": kept[-1].at + 1})
     assert is_kept(kept[0], kept[-1], ramp)
     assert not is_kept(kept[0], ramp, ramp.model_copy(update={"at": ramp.at + 1})), "its run has not begun yet"
+
+
+def test_a_move_out_of_shadow_is_made_again_from_its_look() -> None:
+    policy = Rollout.model_validate({"shadow": {"min_requests": 5}})
+    state = EndpointState(production="p" * 64, candidate="c" * 64, since=0.0, lease_until=1e9)
+    counts = ShadowCounts(9, 9, 9, 8, {PairLapse.MALFORMED: PairCounts(9, 1, 0, 0)})
+    worse = [Discordant(PairLapse.ERROR, True, f"user {n}", 0) for n in range(30)]
+    for seen, move in (
+        (ShadowEvidence(counts, [Discordant(PairLapse.MALFORMED, True, "anna", 0)]), Move.RAMP),
+        (ShadowEvidence(counts, worse), Move.ROLLBACK),
+    ):
+        decision = decide_shadow(state, seen, policy, 60.0)
+        look = RolloutLook.parse(canonical_json(shadow_look(state, seen, policy, 60.0, decision).document()))
+        assert (look.move, look.weight, look.guardrails) == (move, 0, ())
+        assert [each.metric for each in look.pairs] == [each.metric for each in decision.compared]
+        assert "anna" not in str(look.document())
+        again = decided_again(look)
+        assert (again.move, again.weight, again.reason) == (decision.move, decision.weight, decision.reason)
+    held = decide_shadow(state, ShadowEvidence(), policy, 60.0)
+    assert shadow_look(state, ShadowEvidence(), policy, 60.0, held).basis is None
