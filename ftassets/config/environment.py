@@ -51,6 +51,15 @@ TABLE = (
         "addresses and localhost only", "ftassets.gateway.entrance",
     ),
     Variable(
+        "FTASSETS_TLS_CERT", "setting", "Path of the gateway's certificate chain (PEM): its public listener then speaks https only.",
+        "http", "ftassets.gateway",
+    ),
+    Variable("FTASSETS_TLS_KEY", "secret", "Path of that certificate's private key (PEM, without a password).", "", "ftassets.gateway"),
+    Variable(
+        "FTASSETS_LOG_FORMAT", "setting", "text, or json: one object a line, with a line for each request and no text of it.", "text",
+        "ftassets.gateway.json_log",
+    ),
+    Variable(
         "FTASSETS_VLLM_LOOPS", "setting", "Names of loops, with commas between, whose released adapters vLLM may load by their digest.",
         "vLLM loads adapters without a check of ours", "ftassets.gateway.model_hosts.vllm_plugin",
     ),

@@ -8,7 +8,9 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import logging
+import os
 import signal
+from pathlib import Path
 
 import uvicorn
 
@@ -18,10 +20,12 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loops_folder import loops_folder
 from ftassets.errors import ConfigurationError
+from ftassets.gateway.json_log import FORMAT, log_to_stderr
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
 from ftassets.gateway.server import serve
 
 log = logging.getLogger(__name__)
+TLS_CERT, TLS_KEY = "FTASSETS_TLS_CERT", "FTASSETS_TLS_KEY"
 
 
 async def _run(args: argparse.Namespace) -> None:
@@ -31,7 +35,18 @@ async def _run(args: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host = SupervisorHost(home.processes)
     loops, held = served_loops(home)
-    await serve(home, loops, host, stop, held=held, bind=args.host, port=args.port, admin_port=args.admin_port)
+    await serve(
+        home,
+        loops,
+        host,
+        stop,
+        held=held,
+        bind=args.host,
+        port=args.port,
+        admin_port=args.admin_port,
+        certificate=args.tls_cert,
+        key=args.tls_key,
+    )
 
 
 def served_loops(home: Home) -> tuple[dict[str, LoopConfig], dict[str, str]]:
@@ -51,14 +66,22 @@ def served_loops(home: Home) -> tuple[dict[str, LoopConfig], dict[str, str]]:
     return found.loops | {name: each.config for name, each in held.items()}, {name: each.problem for name, each in held.items()}
 
 
+def _file(variable: str) -> Path | None:
+    name = os.environ.get(variable)
+    return Path(name) if name else None
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m ftassets.gateway", description="Gateway and admin API.")
     parser.add_argument("--host", default="127.0.0.1", help="address clients reach; the admin API stays on loopback")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--admin-port", type=int, required=True)
+    parser.add_argument("--tls-cert", type=Path, default=_file(TLS_CERT), help="certificate chain (PEM): clients then use https")
+    parser.add_argument("--tls-key", type=Path, default=_file(TLS_KEY), help="its private key (PEM, without a password)")
+    parser.add_argument("--log-format", choices=["text", "json"], default=os.environ.get(FORMAT) or "text")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(args.log_format == "json")
     with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
         runner.run(_run(args))
     return 0

@@ -107,7 +107,14 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
 
 
 def _model(loop: str, state: EndpointState) -> dict:
-    return {"id": loop, "object": "model", "created": int(state.since), "owned_by": "ftassets", "version": state.production}
+    return {
+        "id": loop,
+        "object": "model",
+        "created": int(state.since),
+        "owned_by": "ftassets",
+        "version": state.production,
+        "versions": state.weights,
+    }
 
 
 async def health(router: Router, recorder: Recorder, asked: str | None = None, in_full: bool = False) -> dict:

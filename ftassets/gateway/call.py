@@ -1,6 +1,7 @@
 """One request on its way through the gateway, and its record."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ class Call:
     own_id: str | None = None  # the client's name of its request
     instead_of: str | None = None  # the candidate that production answers for
     client: ClientKey | None = None  # whose key it had
+    trace: Mapping[str, str] = field(default_factory=dict)  # headers of the client's trace
     received: Received | None = None  # what a copy of it is made of
     reached: bool = False  # whether the model server took it
     said: Answer = field(default_factory=Answer)
@@ -47,7 +49,7 @@ class Call:
         own = {"x-client-request-id": self.own_id} if self.own_id else {}
         fallback = {"x-ftassets-fallback-for": self.instead_of} if self.instead_of else {}
         ignored = {"x-ftassets-ignored": ", ".join(self.ignored)} if self.ignored else {}
-        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own, **fallback, **ignored}
+        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own, **fallback, **ignored, **self.trace}
 
     def count(self, usage: Any) -> None:
         """Take over the engine's token counts, if it gives any."""

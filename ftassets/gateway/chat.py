@@ -19,6 +19,7 @@ from ftassets.gateway.client_watch import ClientGone, ClientWatch, GatewayStops
 from ftassets.gateway.clients import Clients, client_of, not_for_client
 from ftassets.gateway.engines import Engines
 from ftassets.gateway.idempotency import LONGEST_KEY, Answers, Claim, Kept
+from ftassets.gateway.json_log import log_request
 from ftassets.gateway.patience import Patience
 from ftassets.gateway.problems import CLIENT_GONE, Problem, parse, read_body
 from ftassets.gateway.prometheus import Metrics
@@ -26,6 +27,7 @@ from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.relay import Relay, engine_problem, read_whole, stopping
 from ftassets.gateway.router import Router, Unavailable
 from ftassets.gateway.shadow_copies import Copies
+from ftassets.gateway.trace_context import trace_context
 
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 
@@ -115,6 +117,7 @@ class Chat:
             asked.own_id,
             route.instead_of,
             asked.client,
+            trace_context(request.headers),
             received=asked,
         )
         if unavailable:
@@ -167,6 +170,7 @@ class Chat:
             self._metrics.unrecorded(exchange)
             raise Problem(503, str(error), "not_recorded", retry_after=5, headers={"x-request-id": exchange.id}) from error
         self._metrics.observe(exchange)
+        log_request(exchange, call.client.name if call.client else None, call.trace.get("traceparent"))
         if call.reached and call.received:
             self._copies.offer(call.received, exchange)
         self._clients.spent(call.client, (call.tokens_in or 0) + (call.tokens_out or 0))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -175,8 +176,8 @@ class Connection(HttpToolsProtocol):
             self._unread.cancel()
 
 
-def configured(app: ASGIApp, limits: Limits) -> uvicorn.Config:
-    """A server of this app with the limits, which it shares with no other."""
+def configured(app: ASGIApp, limits: Limits, certificate: Path | None = None, key: Path | None = None) -> uvicorn.Config:
+    """A server of this app with the limits, which it shares with no other; HTTPS with a certificate chain and its key, PEM files."""
     protocol: Any = partial(Connection, peers=Peers(limits))
     return uvicorn.Config(
         app,
@@ -187,6 +188,8 @@ def configured(app: ASGIApp, limits: Limits) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_keep_alive=limits.keep_alive,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         timeout_graceful_shutdown=ceil(limits.drain) + 5,  # what is cut then is written down
     )
 

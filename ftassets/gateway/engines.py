@@ -81,7 +81,7 @@ class Engines:
             reply = await self._session.post(
                 f"{route.url}/v1/chat/completions",
                 data=body,
-                headers={"content-type": "application/json"},
+                headers={"content-type": "application/json", **call.trace},
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             )

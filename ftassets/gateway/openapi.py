@@ -138,6 +138,7 @@ class ModelEntry(BaseModel):
     created: int = Field(description="Time of the last change of the loop's traffic, in epoch seconds.")
     owned_by: str = Field("ftassets", description="Always ftassets.")
     version: str | None = Field(description="Digest of the version in production; null before the first release.")
+    versions: dict[str, float] = Field(description="Percent of the loop's traffic, by digest of each version that has some.")
 
 
 class ModelList(BaseModel):
@@ -233,6 +234,12 @@ PUBLIC: dict[str, Operation] = {
                 "in": "header",
                 "schema": {"type": "string", "maxLength": 128},
                 "description": "The client's name of the request, else `X-Request-Id`; the answer has it too.",
+            },
+            {
+                "name": "traceparent",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "W3C trace context: passed to the model server with `tracestate`, and in the answer's headers.",
             },
         ),
         notes="With `stream: true` the answer is a stream of server-sent events; `[DONE]` comes when the answer is on record. "

@@ -5,10 +5,12 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 from types import MappingProxyType
 
 import aiohttp
@@ -58,6 +60,8 @@ async def serve(
     bind: str = "127.0.0.1",
     port: int = 0,
     admin_port: int = 0,
+    certificate: Path | None = None,
+    key: Path | None = None,
     limits: Limits = _LIMITS,
     started: Callable[[Address], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
@@ -65,9 +69,10 @@ async def serve(
     """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is.
 
     `held` has the loops whose file cannot be used now, with the reason: they are served as they were, and nothing new gets traffic.
-    The public listener has the `limits`, and fewer connections where the system allows fewer files. Raises CannotServe,
-    ConfigurationError.
+    With a `certificate` and its `key`, PEM files, the public listener speaks HTTPS. It has the `limits`, and fewer connections where the
+    system allows fewer files. Raises CannotServe, ConfigurationError.
     """
+    _check_certificate(certificate, key)
     limits = replace(limits, connections=min(limits.connections, raise_file_limit() // 2))
     traffic = profiles.traffic_log(home, patience=PATIENCE)
     artifacts, control = profiles.artifacts(home), profiles.control(home)
@@ -97,7 +102,7 @@ async def serve(
                 for sock in (public, admin):
                     tell_dead_peers(sock, limits)
                 servers = [
-                    _Server(configured(front, limits)),
+                    _Server(configured(front, limits, certificate, key)),
                     _Server(configured(admin_app(router, recorder, admin_token(home)), _ADMIN_LIMITS)),
                 ]
                 background = [asyncio.create_task(each) for each in (fleet.run(router.wanted), router.run(), clients.run(), copies.run())]
@@ -105,7 +110,7 @@ async def serve(
                 tasks = [*background, *listeners]
                 while not all(server.started for server in servers):
                     await asyncio.sleep(0.01)
-                address = Address(_url(public), _url(admin), os.getpid())
+                address = Address(_url(public, certificate is not None), _url(admin), os.getpid())
                 write_address(home, address)
                 started(address)
                 stopping = asyncio.create_task(stop.wait())
@@ -159,7 +164,24 @@ def _listen(bind: str, port: int) -> socket.socket:
     return sock
 
 
-def _url(sock: socket.socket) -> str:
+def _check_certificate(certificate: Path | None, key: Path | None) -> None:
+    """Raises CannotServe where uvicorn would fail once it listens."""
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        raise CannotServe("HTTPS needs both files: --tls-cert with the certificate chain and --tls-key with its private key")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise CannotServe(f"{certificate} and {key} are no certificate with its unencrypted key, as PEM files ({error})") from error
+
+
+def _no_password() -> bytes:
+    raise ValueError("the key has a password")
+
+
+def _url(sock: socket.socket, secure: bool = False) -> str:
     host, port = sock.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

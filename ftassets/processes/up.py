@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -50,7 +51,13 @@ GATEWAY_SECONDS = 28  # its requests have 20 s to end, and the rows of those tha
 HAND_BACK_SECONDS = 60.0
 CHECK_SECONDS = 15.0  # between two looks at what runs
 LOST_SECONDS = 40.0  # for which Dagster must not reach the code server before it is started again
-PATHS = ("FTASSETS_CACHE", "FTASSETS_TRAINER_POD", "FTASSETS_SIGNING_KEY_FILE")  # the processes work in other folders
+PATHS = (
+    "FTASSETS_CACHE",
+    "FTASSETS_TRAINER_POD",
+    "FTASSETS_SIGNING_KEY_FILE",
+    "FTASSETS_TLS_CERT",
+    "FTASSETS_TLS_KEY",
+)  # the processes work in other folders
 
 
 class UpFailed(FtassetsError):
@@ -309,7 +316,7 @@ class _Told:
         if self._began is None:
             self._began = now
             if self._code is None:
-                self._say(f"gateway http://127.0.0.1:{self._ports.gateway}/v1; Ctrl-C ends all processes")
+                self._say(f"gateway {_gateway_url(self._ports)}/v1; Ctrl-C ends all processes")
         if self._code and now > self._next:
             self._definitions(self._code, now, max(give_up, self._restarted + READY_SECONDS))
             self._next = now + (1.0 if not self._loaded and self._problem is None else CHECK_SECONDS)
@@ -322,7 +329,7 @@ class _Told:
     def _definitions(self, code: CodeLocation, now: float, give_up: float) -> None:
         late = now > give_up
         ui = f"http://127.0.0.1:{self._ports.ui}"
-        gateway = f"gateway http://127.0.0.1:{self._ports.gateway}/v1"
+        gateway = f"gateway {_gateway_url(self._ports)}/v1"
         found = loading(ui, code.name, self._loops)
         if self._loaded and not found.known:
             self._unreachable(code, now)
@@ -512,14 +519,21 @@ def port_problem(host: str, port: int) -> str | None:
     return None
 
 
+def _gateway_url(ports: Ports) -> str:
+    scheme = "https" if os.environ.get("FTASSETS_TLS_CERT") else "http"
+    return f"{scheme}://127.0.0.1:{ports.gateway}"
+
+
 def _addresses(ports: Ports, dagster: bool) -> dict[str, str]:
-    found = {"gateway": f"http://127.0.0.1:{ports.gateway}/health"}
+    found = {"gateway": f"{_gateway_url(ports)}/health"}
     return found | ({"webserver": f"http://127.0.0.1:{ports.ui}/server_info"} if dagster else {})
 
 
 def _answers(url: str) -> bool:
     try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2).close()
+        # only whether our own process answers: its certificate names the host that clients use
+        handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+        urllib.request.build_opener(*handlers).open(url, timeout=2).close()
     except urllib.error.HTTPError:
         return True  # a version that is still starting makes the gateway's health 503
     except OSError:

@@ -15,7 +15,7 @@ from ftassets.gateway.sse import event
 
 
 def stub_engine(delay: float = 0.0) -> Callable[[Path], ASGIApp]:
-    """Makes apps for ThreadHost; each answers with its version's digest, or with the request for the prompt `echo`."""
+    """Makes apps for ThreadHost; each answers with its version's digest, or with the request for the prompts `echo` and `headers`."""
     return lambda folder: _app(folder.name, delay)
 
 
@@ -32,7 +32,8 @@ def _app(digest: str, delay: float) -> ASGIApp:
         if prompt == "garbage":
             return Response("hello", media_type="text/plain")
         await asyncio.sleep(float(prompt.split()[1]) if prompt.startswith("wait") else delay)
-        text = json.dumps(body) if prompt == "echo" else f"{digest} {prompt}"
+        said = {"echo": json.dumps(body), "headers": "".join(f"{name}: {value}\n" for name, value in request.headers.items())}
+        text = said.get(prompt, f"{digest} {prompt}")
         reason = "length" if prompt == "cut" else "stop"
         if not body.get("stream"):
             return JSONResponse(_whole(text, reason))

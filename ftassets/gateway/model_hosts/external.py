@@ -21,6 +21,7 @@ PROBE_EVERY = 10.0  # seconds between looks at an endpoint that answers
 FAILED_PROBES = 3  # in a row, a second apart, before it counts as gone
 MAX_BODY = 4_000_000  # bytes: more than a client may send the gateway
 _OURS = {401, 402, 403, 404}  # what key, model name or account are at fault for is no mistake of the client
+TRACE = ("traceparent", "tracestate")  # as the gateway has checked them
 _CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5)  # whoever asks decides how long an answer may take
 _PROBE = aiohttp.ClientTimeout(total=5)
 
@@ -79,7 +80,8 @@ class Relay:
         if request.content_type != "application/json":  # what a web page can send to loopback unasked is not
             return self._refused(415, "the body must be application/json")
         body = to_json({**from_json(await request.read()), "model": self._model.model})
-        headers = {**self._headers(), "content-type": "application/json"}
+        trace = {name: request.headers[name] for name in TRACE if name in request.headers}
+        headers = {**self._headers(), **trace, "content-type": "application/json"}
         url = f"{self._model.url}/chat/completions"
         try:
             # a redirect would take the key to another place
