@@ -17,6 +17,7 @@ from ftassets.gateway.chat import Chat
 from ftassets.gateway.clients import Clients, client_of, not_for_client
 from ftassets.gateway.feedback import FeedbackRequest
 from ftassets.gateway.openapi import show_public
+from ftassets.gateway.otlp_feedback import LogsRequest, store
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read_body
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
@@ -38,6 +39,14 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         except NotRecorded as error:
             raise Problem(503, str(error), "not_recorded", retry_after=5) from error
         return JSONResponse({"id": said.id, "stored": True})
+
+    async def logs(request: Request) -> Response:
+        sent, _ = parse(await read_body(request), LogsRequest)
+        try:
+            stored = await store(sent, recorder.record, clock())
+        except NotRecorded as error:
+            raise Problem(503, str(error), "not_recorded", retry_after=5) from error
+        return JSONResponse(stored.model_dump(exclude_none=True))
 
     async def models(request: Request) -> Response:
         client = client_of(request)
@@ -92,6 +101,7 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         routes=[
             Route("/v1/chat/completions", for_clients(chat.complete), methods=["POST"], name="chat_completions"),
             Route("/v1/feedback", for_clients(feedback), methods=["POST"], name="feedback"),
+            Route("/v1/logs", for_clients(logs), methods=["POST"], name="logs"),
             Route("/v1/models", for_clients(models), name="models"),
             Route("/v1/models/{model}", for_clients(model), name="model"),
             Route("/health", healthy, name="health"),

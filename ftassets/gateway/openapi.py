@@ -16,6 +16,7 @@ from ftassets.domain.rollout.transition import Transition
 from ftassets.gateway.admin_bodies import JournalQuery, Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.chat_request import ChatRequest
 from ftassets.gateway.feedback import FeedbackRequest
+from ftassets.gateway.otlp_feedback import LogsRequest, LogsStored
 
 # code of an error -> HTTP status and meaning
 PROBLEMS: dict[str, tuple[int, str]] = {
@@ -257,6 +258,16 @@ PUBLIC: dict[str, Operation] = {
         FeedbackStored,
         notes="A correction is the whole answer as it should have been, as a string, also where answers are JSON. "
         "Several messages on one answer add up: the newest rating, correction, comment and tags count.",
+    ),
+    "logs": Operation(
+        "Rate or correct answers, as OpenTelemetry's evaluations (OTLP over HTTP, JSON).",
+        (*_BODY, *_CLIENT, "not_recorded"),
+        LogsRequest,
+        LogsStored,
+        notes="Each log record with the event name `gen_ai.evaluation.result` whose `gen_ai.evaluation.name`, or an attribute, says that a "
+        "person gave it is feedback on the answer that `gen_ai.response.id` names: the label or score a thumb, under a name such as "
+        "`correction` the whole answer as it should have been. Evaluations by models, and other log records, are rejected. The same export "
+        "sent again is stored once, if its records have a time.",
     ),
     "models": Operation("List the loops that the client may ask.", _CLIENT, answer=ModelList),
     "model": Operation(
