@@ -66,19 +66,14 @@ def served_loops(home: Home) -> tuple[dict[str, LoopConfig], dict[str, str]]:
     return found.loops | {name: each.config for name, each in held.items()}, {name: each.problem for name, each in held.items()}
 
 
-def _file(variable: str) -> Path | None:
-    name = os.environ.get(variable)
-    return Path(name) if name else None
-
-
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m ftassets.gateway", description="Gateway and admin API.")
     parser.add_argument("--host", default="127.0.0.1", help="address clients reach; the admin API stays on loopback")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--admin-port", type=int, required=True)
-    parser.add_argument("--tls-cert", type=Path, default=_file(TLS_CERT), help="certificate chain (PEM): clients then use https")
-    parser.add_argument("--tls-key", type=Path, default=_file(TLS_KEY), help="its private key (PEM, without a password)")
+    parser.add_argument("--tls-cert", type=Path, default=os.environ.get(TLS_CERT) or None, help="certificate chain: clients then use https")
+    parser.add_argument("--tls-key", type=Path, default=os.environ.get(TLS_KEY) or None, help="its private key, without a password")
     parser.add_argument("--log-format", choices=["text", "json"], default=os.environ.get(FORMAT) or "text")
     args = parser.parse_args()
     log_to_stderr(args.log_format == "json")

@@ -7,7 +7,7 @@ import time
 from ftassets.backends.traffic_log.base import Exchange
 
 FORMAT = "FTASSETS_LOG_FORMAT"
-REQUESTS = logging.getLogger("ftassets.gateway.requests")
+REQUESTS = logging.getLogger(f"{__name__}.requests")
 
 
 class JsonLines(logging.Formatter):
