@@ -28,7 +28,7 @@ from ftassets.domain.dataset.preference_split import PreferenceSplit, split_pref
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.conversations import linked
 from ftassets.domain.evaluation.scored_turns import conversation_of
-from ftassets.domain.gates.alignment import Alignment, Decision, decide, rating_comparisons, too_few
+from ftassets.domain.gates.alignment import Alignment, Decision, Measured, decide, rating_comparisons, too_few
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING, version_checks
@@ -92,11 +92,17 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if refused := _refusals(artifacts, aligned):
             return _result(context, tuned.digest, Decision(Verdict.FAIL, in_words(refused)), metadata)
         versions = {"tuned": tuned.digest, "aligned": aligned.digest, "base": result.base_digest}
-        try:
+
+        def measured() -> tuple[str, list[Measured], list[Measured]]:
             metric, scores = measure_scores(context, home, artifacts, loop, evaluator, splits["validation"], versions)
-            preferences = measure_preferences(context, home, artifacts, loop, evaluator, split.held_out, versions)
-        except EvaluationKilled as error:
-            raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
+            return metric, scores, measure_preferences(context, home, artifacts, loop, evaluator, split.held_out, versions)
+
+        try:
+            try:
+                metric, scores, preferences = measured()
+            except EvaluationKilled as error:  # a retry of the asset would train again
+                context.log.warning(f"{error}. Now measuring once more")
+                metric, scores, preferences = measured()
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         report = Alignment(

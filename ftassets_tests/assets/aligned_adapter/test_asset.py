@@ -11,12 +11,14 @@ from ftassets.assets._shared.events import data_version, history, metadata_value
 from ftassets.assets._shared.tracking import ALIGNED_RUN_TAG, RUN_TAG
 from ftassets.backends.artifacts.reports import find_report, read_report
 from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.evaluator.base import EvaluationKilled
 from ftassets.backends.trainer.base import TrainingTerminated
 from ftassets.config.profiles import artifacts
+from ftassets.domain.evaluation.jobs import PerplexityJob
 from ftassets.domain.gates.alignment import Alignment, decide
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.training.job import TrainingJob, TrainingResult
-from ftassets.testing.tiny_loop import LOOP, TinyLoop, TrainerHere
+from ftassets.testing.tiny_loop import LOOP, EvaluatorHere, TinyLoop, TrainerHere
 from ftassets.workers.process import Terminated
 from ftassets.workers.training.sft import train
 from ftassets_tests.assets.aligned_adapter.loops import aligned_loop, correct
@@ -149,6 +151,29 @@ def test_with_few_preferences_nothing_is_trained_and_the_fine_tuned_version_is_t
         assert data_version(event(tiny, "release")) == tuned
         versions = {load_manifest(artifacts(tiny.home), path.name).kind for path in tiny.home.versions.glob("*") if len(path.name) == 64}
         assert versions == {"base", "adapter"}
+
+
+class KilledWhileItMeasures(EvaluatorHere):
+    """Its process is killed the first time that it measures likelihoods."""
+
+    killed = False
+
+    def perplexity(self, job: PerplexityJob, context: Any) -> None:
+        if not self.killed:
+            self.killed = True
+            raise EvaluationKilled("the evaluation process was killed")
+        super().perplexity(job, context)
+
+
+def test_an_evaluation_that_is_killed_costs_no_second_training(tmp_path: Path) -> None:
+    with aligned_loop(tmp_path) as tiny:
+        correct(tiny)
+        tiny.resources["evaluator"] = KilledWhileItMeasures()
+        assert tiny.materialize("seed_examples", "golden_set", "curated_dataset", "preference_pairs", "adapter", "aligned_adapter").success
+        assert tiny.resources["evaluator"].killed
+        assert metadata_value(event(tiny, "aligned_adapter"), "alignment")
+        [run] = trainings(tiny).values()
+        assert run.info.status == "FINISHED"
 
 
 def test_a_training_on_preferences_that_diverges_leaves_the_fine_tuned_version(tmp_path: Path) -> None:
