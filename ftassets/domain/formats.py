@@ -257,6 +257,11 @@ def _same_day(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _without_client(row: dict[str, Any]) -> dict[str, Any]:
+    """Rows say since 4 which client asked."""
+    return {**row, "client": None}
+
+
 def _pair_2(pair: dict[str, Any]) -> dict[str, Any]:
     lifted = _renamed(pair, {"share": "weight"})  # from a probability, 0 to 1, to percent
     return lifted | {"weight": 100 * lifted["weight"]} if "share" in pair else lifted
@@ -351,14 +356,14 @@ _ALL = (
     Kind("override", "a signed override",
         "`releases/LOOP/VERSION.override.dsse.json`", _PREDICATE, "`ftassets override`", "asset release, gateway, CLI"),
     Kind("traffic_sqlite", "the traffic log in SQLite",
-        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 9),
+        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 10),
     Kind("traffic_postgres", "the traffic log in PostgreSQL",
-        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 8),
+        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 9),
     Kind("control_postgres", "control in PostgreSQL, whose documents have kinds of their own",
         "database of `FTASSETS_CONTROL_URL`", "table `control_schema`", "as of each document", "as of each document"),
     Kind("traffic_days", "a file of traffic that left the log",
-        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 3,
-        {1: _same_day, 2: _same_day}),
+        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 4,
+        {1: _same_day, 2: _same_day, 3: _without_client}),
     Kind("query_vectors", "vectors of queries",
         "`vectors/LOOP.EMBEDDER/` with `embedder.json`, or collection `PREFIX-LOOP-EMBEDDER` of a Qdrant server",
         "`format` in `embedder.json`, or in the collection's metadata", "asset query_embeddings", "assets, `ftassets drift`"),

@@ -73,5 +73,6 @@ class Call:
             tokens_out=self.tokens_out,
             weight=self.weight,
             error=error,
+            client=self.client.name if self.client else None,
         )
         return exchange.judged(form, self.cut, "max_tokens or a long conversation" if self.cut and self.limited else self.steered)

@@ -170,7 +170,7 @@ class Chat:
             self._metrics.unrecorded(exchange)
             raise Problem(503, str(error), "not_recorded", retry_after=5, headers={"x-request-id": exchange.id}) from error
         self._metrics.observe(exchange)
-        log_request(exchange, call.client.name if call.client else None, call.trace.get("traceparent"))
+        log_request(exchange, call.trace.get("traceparent"))
         if call.reached and call.received:
             self._copies.offer(call.received, exchange)
         self._clients.spent(call.client, (call.tokens_in or 0) + (call.tokens_out or 0))

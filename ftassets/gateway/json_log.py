@@ -29,7 +29,7 @@ def log_to_stderr(as_json: bool) -> None:
     REQUESTS.setLevel(logging.INFO if as_json else logging.WARNING)
 
 
-def log_request(exchange: Exchange, client: str | None, trace: str | None) -> None:
+def log_request(exchange: Exchange, trace: str | None) -> None:
     """One line for a request whose row is stored; texts, and errors that may quote them, are left out."""
     if not REQUESTS.isEnabledFor(logging.INFO):
         return
@@ -45,7 +45,7 @@ def log_request(exchange: Exchange, client: str | None, trace: str | None) -> No
         "well_formed": exchange.well_formed,
         "weight": exchange.weight,
         "user": exchange.user or None,
-        "client": client,
+        "client": exchange.client,
         "trace_id": trace and trace.split("-")[1],
     }
     REQUESTS.info("request", extra={"fields": fields})

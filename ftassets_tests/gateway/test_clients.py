@@ -54,6 +54,7 @@ def test_the_official_client_asks_streams_and_is_told_in_its_own_words(serving_a
     with openai.OpenAI(base_url=f"{serving_a.url}/v1", api_key=key, max_retries=0) as client:
         assert client.chat.completions.create(model="support", messages=messages).choices[0].message.content  # type: ignore[arg-type]
         assert list(client.chat.completions.create(model="support", messages=messages, stream=True))  # type: ignore[arg-type]
+        assert [row.client for row in serving_a.rows()] == ["web", "web"]
         assert [model.id for model in client.models.list()] == ["support"]
         for ask in (lambda: client.models.retrieve("other"), lambda: client.chat.completions.create(model="other", messages=messages)):  # type: ignore[arg-type]
             with pytest.raises(openai.NotFoundError, match="there is no loop 'other' for web"):

@@ -56,7 +56,7 @@ from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
 
 _USE = Use("the traffic log", "FTASSETS_TRAFFIC_URL", LogUnreachable, LogUnusable)
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 _TYPES = {
     str: "text",
     int: "bigint",
@@ -98,7 +98,8 @@ CREATE TABLE traffic_exchange (
     number bigint GENERATED ALWAYS AS IDENTITY, id text PRIMARY KEY, loop text NOT NULL, version text NOT NULL, "user" text NOT NULL,
     prompt text NOT NULL, messages text NOT NULL, answer text NOT NULL, status bigint NOT NULL, at double precision NOT NULL,
     latency_ms double precision NOT NULL, first_token_ms double precision, tokens_in bigint, tokens_out bigint,
-    weight double precision NOT NULL, error text, well_formed boolean, stored_at double precision NOT NULL DEFAULT 0
+    weight double precision NOT NULL, error text, well_formed boolean, stored_at double precision NOT NULL DEFAULT 0,
+    client text
 );
 CREATE INDEX traffic_exchange_by_time ON traffic_exchange (loop, at, number);
 CREATE TABLE traffic_feedback (
@@ -142,6 +143,7 @@ DROP INDEX traffic_feedback_corrections;
 """,
     6: 'ALTER TABLE traffic_forgotten ADD COLUMN "user" text;',
     7: _SHADOW,
+    8: "ALTER TABLE traffic_exchange ADD COLUMN client text;",
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _NOW = "extract(epoch FROM clock_timestamp())"

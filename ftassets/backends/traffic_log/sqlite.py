@@ -64,7 +64,7 @@ BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
 RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
 LONGEST_PAUSE = 0.1  # seconds
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 _COUNTS = """
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
@@ -88,7 +88,8 @@ SCHEMA = f"""
 CREATE TABLE exchange (
     id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
     answer TEXT NOT NULL, status INTEGER NOT NULL, at REAL NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL,
-    tokens_in INTEGER, tokens_out INTEGER, weight REAL NOT NULL, error TEXT, well_formed INTEGER, stored_at REAL NOT NULL DEFAULT 0
+    tokens_in INTEGER, tokens_out INTEGER, weight REAL NOT NULL, error TEXT, well_formed INTEGER, stored_at REAL NOT NULL DEFAULT 0,
+    client TEXT
 );
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE TABLE feedback (
@@ -127,6 +128,7 @@ DROP INDEX feedback_corrections;
 """,
     7: "ALTER TABLE forgotten ADD COLUMN user TEXT;",
     8: _SHADOW,
+    9: "ALTER TABLE exchange ADD COLUMN client TEXT;",
 }  # from this schema to the next one
 _HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
 _DISK = "check its disk, and that this user may write the file"
@@ -145,6 +147,7 @@ _ENVIRONMENT = {
 }  # by SQLite's result code: what fails for each row, and what to do
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
+_FORM = _COLUMNS.index("well_formed")  # SQLite has no truth values
 _SHADOW_COLUMNS = [field.name for field in fields(ShadowAnswer)]
 _TRUTHS = [number for number, field in enumerate(fields(ShadowAnswer)) if field.type == bool | None]
 _JUDGED_FORM = f"status = {ANSWERED} AND (well_formed OR error IS NULL)"
@@ -634,7 +637,7 @@ def _window(loop: str, since: float, until: float, version: str | None, answered
 
 
 def _exchange(row: Sequence[Any]) -> Exchange:
-    return Exchange(*[*row[:-1], _truth(row[-1])])
+    return Exchange(*[*row[:_FORM], _truth(row[_FORM]), *row[_FORM + 1 :]])
 
 
 def _shadow_answer(row: Sequence[Any]) -> ShadowAnswer:

@@ -34,6 +34,7 @@ class Exchange:
     weight: float  # percent of the traffic this version had when it answered
     error: str | None = None  # why there is no good answer; of status 200, what the client set that explains an answer without the form
     well_formed: bool | None = None  # whether the answer has the form the task asked for; None without an answer, or if nobody judged it
+    client: str | None = None  # name of the client whose key it had; None where the gateway had no clients, and for imports
 
     def was_cut(self, form: AnswerForm) -> bool:
         """Whether the answer was cut at the token limit, which its text does not show: no row may teach it."""

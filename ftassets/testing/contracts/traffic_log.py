@@ -64,6 +64,7 @@ def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
         tokens_in=7,
         tokens_out=9,
         weight=5.0,
+        client=None if number % 2 else "web",
     )
     return replace(fixed, **changes)  # type: ignore[arg-type]
 

@@ -314,6 +314,7 @@ def indexes(connection: Connection, schema: str) -> set[str]:
         "v3/postgres_5.sql",
         "v3/postgres_6.sql",
         "v3/postgres_7.sql",
+        "v3/postgres_8.sql",
         "v3/postgres.sql",
     ],
 )

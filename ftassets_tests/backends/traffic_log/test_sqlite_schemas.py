@@ -19,7 +19,8 @@ FILES = {
     6: SAMPLES / "v3" / "traffic_6.sql",
     7: SAMPLES / "v3" / "traffic_7.sql",
     8: SAMPLES / "v3" / "traffic_8.sql",
-    9: SAMPLES / "v3" / "home" / "traffic.sql",
+    9: SAMPLES / "v3" / "traffic_9.sql",
+    10: SAMPLES / "v3" / "home" / "traffic.sql",
 }
 
 
