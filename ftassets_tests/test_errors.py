@@ -15,7 +15,7 @@ from ftassets.errors import ConfigurationError, FtassetsError, InvalidInput, in_
 
 # exceptions that never leave their module, with the reason why they are not errors of the package
 CONTROL_FLOW = {
-    "ftassets.backends.postgres.connections._Lost": "tells `Connections.do` to try once more; it becomes what the use names",
+    "ftassets.backends.postgres.pool._Lost": "tells `Connections.do` to try once more; it becomes what the use names",
 }
 
 

@@ -143,8 +143,7 @@ def canary_evidence(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointSt
     with what was before. Of the day before the canary a bounded sample tells what is usual.
     """
     candidate, production = str(state.candidate), str(state.production)
-    starts = (move.at for move in newest_first if move.action == "start" and move.state.candidate == candidate)
-    started = next(starts, state.since)
+    started = _first_weight(newest_first, candidate, state.since)
     before = traffic_log.ended(loop.name, production, started - BEFORE, started, MOST_BEFORE)
     pair = compared(candidate, production, before, loop.rollout)
 
@@ -169,6 +168,16 @@ def canary_evidence(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointSt
     metrics = [guardrail.metric for guardrail in loop.rollout.guardrails]
     counts = {metric: Counts(mine[LAPSES[metric]], theirs[LAPSES[metric]]) for metric in metrics}
     return CanaryEvidence(since(started), failures_of(firsts, usual, pair, loop.rollout), latest, counts)
+
+
+def _first_weight(newest_first: Iterable[Transition], candidate: str, since: float) -> float:
+    """When the rollout under way gave the candidate its first users; not its start, if that was in shadow."""
+    for move in newest_first:
+        if move.state.candidate == candidate and move.state.weight:
+            since = move.at
+        if move.action == "start" and move.state.candidate == candidate:
+            break
+    return since
 
 
 def _request(loop: str, run_key: str, action: str, weight: int | None, reason: str) -> dg.SensorResult:

@@ -227,6 +227,20 @@ def test_only_answers_since_the_newest_start_count(bench: Bench) -> None:
     assert sum(each.count for each in found.answers) == 1 + 2  # `answer` stores one of now each time
 
 
+def test_what_production_answered_while_the_candidate_was_in_shadow_is_no_evidence(bench: Bench) -> None:
+    shadow, canary = (EndpointState(production=P, candidate=C, weight=weight) for weight in (0, 20))
+    bench.serving.transitions = [
+        Transition(1, 100.0, NAME, "start", "cli", "", shadow),
+        Transition(2, 200.0, NAME, "ramp", "cli", "", canary),
+        Transition(3, 300.0, NAME, "stage", "admin", "", canary),
+    ]
+    for at, weight, status in ((140.0, 100.0, 200), (150.0, 100.0, 500), (160.0, 100.0, 200), (250.0, 80.0, 500)):
+        answered = bench.traffic.answer("f" * 64, weight, status=status, user="anna")
+        bench.traffic.append([replace(answered, id=f"at {at}", version=P, at=at)])
+    found = rollout.canary_evidence(bench.traffic, AUTO, canary, bench.serving.recent(NAME))
+    assert [(each.candidate, each.weight) for each in found.failures["errors"]] == [(False, 20.0)], "her first failure with a coin counts"
+
+
 def test_an_answer_that_nobody_judged_counts_for_neither_side(bench: Bench) -> None:
     bench.canary()
     for _ in range(9):

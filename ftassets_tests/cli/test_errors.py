@@ -199,7 +199,7 @@ def test_a_server_that_is_down_is_named_with_its_setting(monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("servers_down")
 def test_an_extra_that_is_not_installed_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TRAFFIC_URL, "postgresql://me:s3cr3t@127.0.0.1:9/traffic")
-    monkeypatch.setattr("ftassets.backends.postgres.connections.find_spec", lambda name: None)
+    monkeypatch.setattr("ftassets.backends.postgres.pool.find_spec", lambda name: None)
     assert "pip install 'ftassets[postgres]'" in refused("import-traffic", LOOP, str(GOLDEN))
     for module in [name for name in sys.modules if name.startswith(("ftassets.demo", "hassil"))]:
         monkeypatch.delitem(sys.modules, module)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ftassets.backends.control.base import Control, ControlUnreachable, ControlUnusable, Locked
-from ftassets.backends.postgres.connections import Connections, Link, Use, errors, is_lost, reason, state_of
+from ftassets.backends.postgres.pool import Connections, Link, Use, errors, is_lost, reason, state_of
 from ftassets.domain.keys import checked
 
 SCHEMA_VERSION = 1

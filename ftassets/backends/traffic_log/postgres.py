@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, fields
 from typing import Any
 
-from ftassets.backends.postgres.connections import Connections, Link, Use, errors, is_lost, reason
+from ftassets.backends.postgres.pool import Connections, Link, Use, errors, is_lost, reason
 from ftassets.backends.traffic_log.base import (
     PAGE,
     Arrival,

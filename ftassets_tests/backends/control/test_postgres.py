@@ -12,7 +12,7 @@ from pg8000.exceptions import InterfaceError
 from ftassets.backends.control.base import ControlUnreachable, ControlUnusable, Locked
 from ftassets.backends.control.files import FilesControl
 from ftassets.backends.control.postgres import PostgresControl
-from ftassets.backends.postgres.connections import Link
+from ftassets.backends.postgres.pool import Link
 from ftassets.config.home import Home
 from ftassets.config.profiles import CONTROL_URL, control
 from ftassets.errors import ConfigurationError, ServerUnreachable

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pg8000.exceptions import InterfaceError
 from pg8000.native import Connection
 
-from ftassets.backends.postgres import connections as postgres_server
-from ftassets.backends.postgres.connections import Link, Server, server
+from ftassets.backends.postgres import pool as postgres_server
+from ftassets.backends.postgres.pool import Link, Server, server
 from ftassets.backends.traffic_log import postgres as module
 from ftassets.backends.traffic_log.base import (
     Exchange,
