@@ -5,7 +5,7 @@ import time
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 from ftassets.backends.control.base import Control
 from ftassets.backends.signer.base import SignatureInvalid, Signed, Signer
@@ -33,10 +33,20 @@ def reports_of_releases(control: Control, loop: str) -> Iterator[tuple[str, str]
 
     Versions that were adopted have none, and envelopes that cannot be read are left out.
     """
+    return ((version, str(said["report_digest"])) for version, said in _said(control, loop) if "report_digest" in said)
+
+
+def adopted_versions(control: Control, loop: str) -> Iterator[str]:
+    """Versions that were taken into the loop as they were, by what their envelopes say, whoever signed them. Raises OSError."""
+    return (version for version, said in _said(control, loop) if said.get("adopted"))
+
+
+def _said(control: Control, loop: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Versions with the predicates of their releases; those that cannot be read are left out."""
     for version in _versions(control, loop, "release"):
         with suppress(ValueError, KeyError, TypeError):
             envelope = json.loads(control.read(_key(loop, version, "release")) or b"")
-            yield version, str(read_statement(b64decode(envelope["payload"]))[2]["report_digest"])
+            yield version, read_statement(b64decode(envelope["payload"]))[2]
 
 
 def signed_objections(

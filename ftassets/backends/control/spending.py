@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.journal import read_transitions
+from ftassets.backends.control.releases import adopted_versions
 from ftassets.backends.control.served import count_served
 from ftassets.backends.control.usage import read_usage
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -29,7 +30,8 @@ def spending(
         since, _ = month_of(before.timestamp(), loop.timezone)
     changes = [Change(each.at, each.state.production, frozenset(each.state.running)) for each in read_transitions(control, loop.name)]
     served = count_served(control, log, loop.name, now)
-    return overview(loop, read_usage(control, loop.name, since, now), changes, served, since, now, tokens_per_day)
+    adopted = frozenset(adopted_versions(control, loop.name))
+    return overview(loop, read_usage(control, loop.name, since, now), changes, served, since, now, tokens_per_day, adopted)
 
 
 def budget_now(control: Control, loop: LoopConfig, nodes: Collection[str], now: float, run_id: str | None = None) -> Balance | None:

@@ -128,14 +128,16 @@ def overview(
     since: float,
     now: float,
     tokens_per_day: float | None = None,
+    adopted: Collection[str] = (),
 ) -> Spending:
     """What the loop cost since a time, which begins a month. `entries` are those since then, `changes` all of its endpoint, oldest first.
 
-    `tokens_per_day` are the answer tokens of a day to compare with an API; default: as many as there were.
+    No run made the `adopted` versions: they are not promoted ones. `tokens_per_day` are the answer tokens of a day to compare with an
+    API; default: as many as there were.
     """
     first: dict[str, float] = {}
     for change in changes:
-        if change.production is not None:
+        if change.production is not None and change.production not in adopted:
             first.setdefault(change.production, change.at)
     promoted = tuple(version for version, at in first.items() if since <= at < now)
     found = cycles(entries, first.keys(), now)

@@ -1,4 +1,6 @@
+import json
 import time
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from ftassets.backends.control.served import count_served
 from ftassets.backends.control.spending import budget_now, spending
 from ftassets.backends.control.usage import close, write_at_work
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.domain.release.attestation import statement
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.spending.cycles import Outcome
 from ftassets.domain.spending.served import ALL, ServedMinute
@@ -145,6 +148,21 @@ def test_a_loop_s_cost_is_what_one_adds_up_by_hand(control: FilesControl, log: S
     assert more
     assert more.api_a_day == pytest.approx(100 * against.api_a_day)
     assert more.replicas == 100
+
+
+def test_what_was_adopted_is_served_and_was_not_promoted(control: FilesControl, log: SqliteTrafficLog) -> None:
+    close(control, entry("first", "adapter", NOW - 5 * DAY, 3000.0, made="v1"))
+    journal = Journal(control)
+    for version, at, predicate in (("v0", NOW - 9 * DAY, {"adopted": True}), ("v1", NOW - 4 * DAY, {"report_digest": "a"})):
+        payload = b64encode(statement("support", version, {}, predicate)).decode()
+        control.write(f"releases/support/{version}.dsse.json", json.dumps({"payload": payload}).encode())
+        journal.record("support", "start", "run:first", "first", EndpointState(production=version), at)
+    found = spending(control, log, loop_with(prices=PRICES, timezone="UTC"), NOW)
+    assert found.promoted == ("v1",)
+    assert found.per_promoted
+    assert (found.per_promoted.models, found.per_promoted.usd) == (1, pytest.approx(3.0))
+    assert sum(each.promoted for each in found.months) == 1
+    assert {each.version for each in found.versions} == {"v0", "v1"}
 
 
 @pytest.mark.parametrize(("now", "days"), [(NOW, 40), (NOW + 11 * 3600, 40), (NOW + 11 * 3600, 3)])
