@@ -45,7 +45,7 @@ def traffic_log(home: Home, patience: float | None = None) -> TrafficLog:
     `patience`: seconds that a write to the file waits for other processes, if not the usual ones.
     Raises ConfigurationError for an invalid URL, or one that this profile ignores.
     """
-    if not (url := _database(TRAFFIC_URL)):
+    if not (url := _database(TRAFFIC_URL, os.environ.get(TRAFFIC_URL))):
         from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 
         return SqliteTrafficLog(home.traffic_db, patience)
@@ -66,7 +66,7 @@ def control(home: Home) -> Control:
 
     Raises ConfigurationError for an invalid URL, or one that this profile ignores.
     """
-    if not (url := _database(CONTROL_URL)):
+    if not (url := _database(CONTROL_URL, os.environ.get(CONTROL_URL))):
         from ftassets.backends.control.files import FilesControl
 
         return FilesControl(home.root)
@@ -75,9 +75,9 @@ def control(home: Home) -> Control:
     return PostgresControl(url)
 
 
-def _database(variable: str) -> str | None:
-    """The URL in a variable, if there is one."""
-    if (url := os.environ.get(variable)) and not has_servers(profile()):
+def _database(variable: str, url: str | None) -> str | None:
+    """The URL in a variable, if there is one. Raises ConfigurationError if this profile ignores it."""
+    if url and not has_servers(profile()):
         raise ConfigurationError(f"{variable} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
     return url
 

@@ -154,7 +154,7 @@ def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why(
         *({"preset": name} for name in ("rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1")),
         {"metric": "rouge.rougeL"} | margin, {"metric": "output_length.mean"} | margin, {"metric": "mine:Own.value"} | margin,
         {"metric": "refusal_rate.refusal_rate", "at_most": 0.05}, {"metric": "chrf.chrf", "at_least": 60},
-        {"metric": "exact_match", "slice": "nowhere", "at_least": 0.5}, {"metric": "exact_match", "slice": "odd", "at_most": 1.5},
+        {"metric": "exact_match", "slice": "nowhere", "at_least": 0.5}, {"metric": "exact_match", "slice": "odd", "at_most": 0.9},
         {"metric": "latency_p95"} | margin, {"metric": "latency_p95", "at_most": 900}, {"metric": "parity", "at_least": 0.99},
         {"metric": "human_review", "at_least": 0.8}, {"metric": "llm_judge"} | margin,
     ]  # fmt: skip
