@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ftassets.domain.health.health import Concern, Feedback, Health, Monitor, Ne
 from ftassets.domain.health.notices import Said
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.shadow_phase import paired
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.gateway.prometheus import Metrics
 from ftassets.testing.releases import loop_config
@@ -64,6 +66,9 @@ def populated(home: Home) -> Metrics:
     metrics = Metrics(control(home), LOOPS)
     metrics.observe(Exchange("1", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     metrics.observe(Exchange("2", "voice", C, "u", "p", "[]", "", 502, 1.0, 20.0, None, None, None, 0.2))
+    copied = Exchange("1", "voice", C, "u", "p", "[]", "{}", 200, 1.0, 130.0, 50.0, 7, 3, 0.0)
+    metrics.copied(replace(paired(copied, copied, LOOPS["voice"].task.form), agrees=False))
+    metrics.copy_dropped("voice", C, "busy")
     metrics.rejected(404)
     metrics.unrecorded(Exchange("3", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     for name, report in REPORTS.items():
