@@ -62,7 +62,10 @@ def test_no_alert_is_left_out_by_those_tests() -> None:
 
 @dataclass
 class Stack:
-    """A gateway with two loops, `quiet` and `told`, whose alerts Dagster sends itself; both monitors, and what people got."""
+    """A gateway with the loops `quiet` and `told`, whose alerts Dagster sends itself, both monitors, and what people got.
+
+    A third loop has a candidate in shadow.
+    """
 
     control: Control
     gateway: str
@@ -105,14 +108,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home, at = Home(folder / "home"), _ports(2)
     prometheus, alertmanager = (f"http://127.0.0.1:{port}" for port in at)
     told = loop_config("told", notify={"alertmanager": alertmanager})
-    loops, host = {"quiet": loop_config("quiet"), "told": told}, ThreadHost(stub_engine())
+    loops, host = {"quiet": loop_config("quiet"), "told": told, "shadowed": loop_config("shadowed")}, ThreadHost(stub_engine())
     with ExitStack() as running:
         people = running.enter_context(receiver())
         running.callback(host.close)
         serving, gateway = running.enter_context(run_gateway_in_thread(home, loops, host))
-        versions = {loop: released(home, loop, loop) for loop in loops}
+        versions = {loop: released(home, loop, loop) for loop in ("quiet", "told")}
         for loop, version in versions.items():
             serving.start(loop, version, 100, 60.0, "test", "because")
+        for name, weight in (("production", 100), ("candidate", 0)):
+            serving.start("shadowed", released(home, name, "shadowed"), weight, 3600.0, "test", "because")
         (folder / "alertmanager.yaml").write_text(
             json.dumps(
                 {

@@ -17,6 +17,7 @@ from ftassets.durable import file_digest, write_durably
 from ftassets.errors import InvalidInput
 
 FOLDER = "checkpoints"
+_COPY = ".store-"
 
 
 class _Listed(NamedTuple):
@@ -33,9 +34,11 @@ def store_checkpoint(artifacts: Artifacts, loop: str, folder: Path) -> None:
     content = (folder / COMPLETE).read_bytes()
     noted = json.loads(content)
     files: dict[str, str] = noted["files"]
+    for left in folder.parent.glob(f"{_COPY}*"):
+        shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
     for name, digest in files.items():
         if not artifacts.exists(stored_key(loop, digest)):
-            with _copy(folder / name) as copy:
+            with _copy(folder / name, folder.parent) as copy:
                 artifacts.put_file(stored_key(loop, digest), copy)
     listed = f"{noted['step']:09d}-{noted['key'][:16]}-{hashlib.sha256(content).hexdigest()}.json"
     artifacts.put(stored_key(loop, listed), content)
@@ -108,9 +111,12 @@ def _keep_only(artifacts: Artifacts, loop: str, kept: set[str]) -> None:
 
 
 @contextmanager
-def _copy(source: Path) -> Iterator[Path]:
-    """The file once more, for a store that takes it away; without a copy of its bytes where the file system can."""
-    with tempfile.TemporaryDirectory(dir=source.parent, prefix=".store-") as folder:
+def _copy(source: Path, beside: Path) -> Iterator[Path]:
+    """The file once more, for a store that takes it away; without a copy of its bytes where the file system can.
+
+    Not in the checkpoint: what a killed process leaves there would be read as an adapter by whoever goes on from it.
+    """
+    with tempfile.TemporaryDirectory(dir=beside, prefix=_COPY) as folder:
         target = Path(folder) / source.name
         _link_or_copy(source, target)
         yield target

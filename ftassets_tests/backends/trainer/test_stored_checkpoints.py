@@ -117,3 +117,19 @@ def test_one_whose_bytes_are_not_as_written_is_passed_over(tmp_path, store, dama
     shutil.rmtree(folder)
     written(tmp_path / "a" / "b" / "there", 2)
     assert newest_anywhere(store, LOOP, KEY, tmp_path / "a" / "b" / "there").step == 2
+
+
+def test_a_kill_while_a_checkpoint_is_stored_leaves_nothing_in_it(tmp_path, store, monkeypatch):
+    folder, seen = written(tmp_path / "here", 4), []
+    before, put = sorted(folder.rglob("*")), store.put_file
+
+    def watched(key: str, path: Path) -> None:
+        seen.append(sorted(folder.rglob("*")))
+        put(key, path)
+
+    monkeypatch.setattr(store, "put_file", watched)
+    left = tmp_path / "here" / ".store-killed"
+    left.mkdir()
+    store_checkpoint(store, LOOP, folder)
+    assert seen == [before] * 3, "whoever goes on from a checkpoint takes each folder in it for an adapter"
+    assert not left.exists(), "of a process that was killed"
