@@ -114,7 +114,7 @@ def _keep_only(artifacts: Artifacts, loop: str, kept: set[str]) -> None:
 def _copy(source: Path, beside: Path) -> Iterator[Path]:
     """The file once more, for a store that takes it away; without a copy of its bytes where the file system can.
 
-    Not in the checkpoint: what a killed process leaves there would be read as an adapter by whoever goes on from it.
+    Not in the checkpoint: what a killed process leaves there would be read as an adapter by the next one.
     """
     with tempfile.TemporaryDirectory(dir=beside, prefix=_COPY) as folder:
         target = Path(folder) / source.name
