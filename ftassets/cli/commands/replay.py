@@ -62,7 +62,7 @@ def replay(artifacts: Artifacts, loops: Iterable[str], text: str) -> Replayed:
 
 
 def replay_rollout(path: Path) -> list[Replayed]:
-    """Replay each move in a file that the rollout sensor wrote. Raises InvalidInput for a line that is none of its, or no move; OSError."""
+    """Make each move in a file of the rollout sensor again. Raises InvalidInput for another file, or one without a move; OSError."""
     found = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:

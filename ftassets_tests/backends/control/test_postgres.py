@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ftassets.config.profiles import CONTROL_URL, control
 from ftassets.errors import ConfigurationError, ServerUnreachable
 from ftassets.testing.contracts.control import KEY, LOG, counted
 from ftassets.testing.postgres_server import PostgresServer
+from ftassets_tests.backends.traffic_log.test_postgres import wait_until
 
 
 @pytest.fixture
@@ -104,18 +104,8 @@ def test_an_update_waits_for_another_as_long_as_it_is_told(url: str) -> None:
     assert store.read(KEY) == b"slow"
 
 
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    from ftassets.testing.postgres_server import binaries
-
-    if binaries() is None:
-        pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")
-    with PostgresServer(durable=True) as server:
-        yield server
-
-
-def test_while_its_server_is_killed_nothing_acknowledged_is_lost(own_server: PostgresServer) -> None:
-    store = PostgresControl(own_server.account())
+def test_while_its_server_is_killed_nothing_acknowledged_is_lost(postgres: PostgresServer) -> None:
+    store = PostgresControl(postgres.account())
     store.append(LOG, b"0")
     acknowledged, stop, refused = [b"0"], threading.Event(), threading.Event()
 
@@ -133,24 +123,17 @@ def test_while_its_server_is_killed_nothing_acknowledged_is_lost(own_server: Pos
 
     thread = threading.Thread(target=write)
     thread.start()
-    until(lambda: len(acknowledged) > 50)
-    own_server.kill()
+    wait_until(lambda: len(acknowledged) > 50)
+    postgres.kill()
     assert refused.wait(10)
     before = len(acknowledged)
-    own_server.start()
-    until(lambda: len(acknowledged) > before + 50)
+    postgres.start()
+    wait_until(lambda: len(acknowledged) > before + 50)
     stop.set()
     thread.join()
     lines = store.lines(LOG)
     assert set(acknowledged) <= set(lines)
     assert sorted(lines, key=int) == lines
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_server_that_is_away_is_an_error_of_the_system_and_says_what_to_check() -> None:
