@@ -18,6 +18,8 @@ from ftassets.errors import ConfigurationError
 
 _SOCKET_MAX = 90  # sun_path holds 104 to 108 bytes, and supervisor first binds a longer name
 _SOCKET = "supervisor.sock"
+# schedules, trainings and evaluations yield to gateway and model servers, on whose answers users wait
+_BACKGROUND = "nice -n 10 "
 PYTHON, CODE_SERVER, DIRECTORY = "FTASSETS_PYTHON", "FTASSETS_CODE_SERVER", "FTASSETS_DIRECTORY"
 
 
@@ -65,17 +67,18 @@ def supervisord(processes: Path) -> str:
     )
 
 
-def program(name: str, arguments: Sequence[str], **options: object) -> str:
+def program(name: str, arguments: Sequence[str], *, background: bool = False, **options: object) -> str:
     """Section of a Python program that is restarted when it ends and is killed by the system when supervisord dies.
 
+    A program in the background, and what it starts, leaves the cores to the others when they are short.
     Raises ConfigurationError for an argument that supervisord would read otherwise.
     """
-    return _program(name, f"%(ENV_{PYTHON})s -P {_value(shlex.join(arguments))}", options)
+    return _program(name, f"{_BACKGROUND * background}%(ENV_{PYTHON})s -P {_value(shlex.join(arguments))}", options)
 
 
 def code_server(name: str) -> str:
-    """Section of the code server, whose command and working directory are in the environment."""
-    return _program(name, f"%(ENV_{CODE_SERVER})s", {"directory": _Expanded(f"%(ENV_{DIRECTORY})s")})
+    """Section of the code server, which starts the runs; its command and working directory are in the environment."""
+    return _program(name, f"{_BACKGROUND}%(ENV_{CODE_SERVER})s", {"directory": _Expanded(f"%(ENV_{DIRECTORY})s")})
 
 
 def _program(name: str, command: str, options: Mapping[str, object]) -> str:

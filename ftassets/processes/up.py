@@ -458,7 +458,7 @@ def _write_conf(home: Home, ports: Ports, code: CodeLocation | None, bind: str) 
             "code": code_server("code"),
             "ui": program("ui", show),
             # started once the code server has answered: a run in the queue fails when its definitions are not there yet
-            "daemon": program("daemon", tick, autostart="false"),
+            "daemon": program("daemon", tick, background=True, autostart="false"),
         }
     text = "\n".join([supervisord(processes), *programs.values(), group("ftassets", list(programs))])
     (processes / "supervisord.conf").write_text(text, encoding="utf-8")

@@ -42,7 +42,7 @@ def test_supervisord_reads_what_was_written(tmp_path: Path, monkeypatch: pytest.
 
     assert command("gateway") == [sys.executable, "-P", *arguments]
     assert command("model") == [sys.executable, "-P", "-m", "serve"]
-    assert command("code") == started
+    assert command("code") == ["nice", "-n", "10", *started], "runs yield to those that answer users"
     assert (found["code"].directory, found["gateway"].directory) == (f"/{ODD}", None)
     assert {each.stdout_logfile for each in found.values()} == {f"logs/{name}.log" for name in ("gateway", "code", "model")}
 

@@ -372,6 +372,8 @@ def test_two_homes_run_beside_each_other_each_with_its_own_definitions(tmp_path)
             findings = {each["subject"]: each["ok"] for each in json.loads(done.stdout)["findings"]}
             assert {subject: findings.get(subject) for subject in expected} == expected, done.stdout
         assert silent_daemons(url) == []
+        priorities = {name: process.nice() - psutil.Process().nice() for name, process in tree(homes[0]).items()}
+        assert (priorities["gateway"], priorities["code"], priorities["daemon"]) == (0, 10, 10), "a run must not slow an answer"
         before = tree(homes[0])["code"]
         max(before.children(recursive=True), key=lambda each: each.memory_info().rss).kill()  # the definitions' own, as out of memory
         wait_until(lambda: "which is started again" in said(project), 120)
