@@ -1,7 +1,8 @@
 """How often a canary is rolled back that should not be, how soon one that should, and which candidates get all traffic.
 
 Users stay on a version, send different numbers of requests and lapse at rates of their own; the client of some is broken: it fails
-whatever answers it, and tries again. All guardrails of the default policy are on. Beside it, on the same traces, rules of others.
+whatever answers it, and tries again. Requests without a user have a coin each. All guardrails of the default policy are on. Beside it,
+on the same traces, rules of others.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.loop import GuardrailMetric, Rollout
 from ftassets.domain.rollout.canary import COLLAPSE, COLLAPSE_USERS, limited_or_margin
-from ftassets.domain.rollout.guardrails import BEFORE, FIRST, MOST_BEFORE, WINDOW, part, rollback_limit
+from ftassets.domain.rollout.guardrails import BEFORE, FIRST, MOST_BEFORE, WINDOW, part, ratios_of, rollback_limit
 from ftassets.domain.rollout.non_inferiority import difference
 from ftassets.domain.rollout.planning import FEEDBACK, RATES, WITHIN, e_paths
 from ftassets.domain.rollout.rules import RULES, TICK
@@ -45,7 +46,8 @@ SIZES = {
 class Requests:
     """One canary: time (s), user, whether the candidate answers the user, by request in order of time.
 
-    `known` and `lapsed` by guardrail, see `LapseCounts`. `usual` are users most of whose requests lapsed on the day before.
+    `known` and `lapsed` by guardrail, see `LapseCounts`. `usual` are users most of whose requests lapsed on the day before. Users from the
+    number `named` on are requests without a user.
     """
 
     at: NDArray[np.float64]
@@ -55,6 +57,7 @@ class Requests:
     lapsed: Mapping[GuardrailMetric, NDArray[np.bool_]]
     usual: Mapping[GuardrailMetric, frozenset[int]]
     share: float = SHARE
+    named: int = 2**62
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,11 +82,12 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
 
 def _false_rollbacks(rng: np.random.Generator, canaries: int, hours: float) -> Iterator[Row]:
     goal = POLICY.false_rollback + 2 * (POLICY.false_rollback * (1 - POLICY.false_rollback) / canaries) ** 0.5
-    for users in (100, 1000):
+    for users, anonymous in ((100, 0.0), (1000, 0.0), (1000, 0.5)):
         for broken in (0.0, 0.02):
-            found = [simulated(rng, hours, users, broken) for _ in range(canaries)]
+            found = [simulated(rng, hours, users, broken, anonymous=anonymous) for _ in range(canaries)]
             ours = float(np.mean([rolled_back_at(each) is not None for each in found]))
             what = f"candidate as good as production rolled back in {hours} h, {users} users, {broken:.0%} with a broken client"
+            what += f", {anonymous:.0%} without a name" if anonymous else ""
             peer = float(np.mean([rolled_back_by_request(each) for each in found]))
             yield Row(what, ours, "share", f"<= {goal:.3f}", ours <= goal, peer, "every failed request counts")
             for rule in RULES:
@@ -123,6 +127,7 @@ def simulated(
     broken: float,
     candidate: Mapping[str, float] | None = None,
     share: float = SHARE,
+    anonymous: float = 0.0,
 ) -> Requests:
     """A canary at a share of the traffic: a part `broken` of the users fails always; the others lapse as of production, the candidate's
     at rates of its own where given. Latency and length are at their margins: those beyond what is usual are as many on both sides.
@@ -134,6 +139,8 @@ def simulated(
     user = rng.choice(users, size=count, p=activity / activity.sum())
     at = np.sort(rng.random(count) * (before + hours) - before) * HOUR
     mine = (rng.random(users) < share)[user]
+    nameless = (rng.random(users) < anonymous)[user] if anonymous else np.zeros(count, dtype=bool)
+    mine = np.where(nameless, rng.random(count) < share, mine) if anonymous else mine
     during, began = at >= 0, int(np.searchsorted(at, 0))
     newest = slice(max(0, began - MOST_BEFORE), began)
     known: dict[GuardrailMetric, NDArray[np.bool_]] = {}
@@ -146,10 +153,11 @@ def simulated(
         lapses = rng.random(count) < rate * (rng.gamma(2.0, 0.5, size=users))[user]
         has = np.ones(count, dtype=bool) if metric == "errors" else rated if metric in OF_FEEDBACK else answered
         lapses = has & (lapses | ~answered if metric == "errors" else lapses)
-        balance = np.bincount(user[newest], np.where(lapses[newest], 1.0, -1.0) * has[newest], users)
+        balance = np.bincount(user[newest], np.where(lapses[newest], 1.0, -1.0) * (has & ~nameless)[newest], users)
         usual[metric] = frozenset(np.flatnonzero(balance > 0).tolist()) if metric not in OF_FEEDBACK else frozenset()
         known[metric], lapsed[metric] = has[during], lapses[during]
-    return Requests(at[during], user[during], mine[during], known, lapsed, usual, share)
+    user = np.where(nameless, users + np.arange(count), user)
+    return Requests(at[during], user[during], mine[during], known, lapsed, usual, share, users)
 
 
 def rolled_back_at(requests: Requests) -> float | None:
@@ -169,7 +177,7 @@ def evidence_paths(requests: Requests, metric: GuardrailMetric) -> Iterator[tupl
         if not len(since):
             continue
         mine = requests.mine[since][None]
-        yield requests.at[since], part(window) / FIRST * e_paths(mine, np.ones_like(mine), requests.share)[0][0]
+        yield requests.at[since], part(window) / FIRST * e_paths(mine, np.ones_like(mine), requests.share, ratios=ratios_of(metric))[0][0]
 
 
 def proved_at(requests: Requests, every: float = HOUR) -> float | None:
@@ -221,12 +229,13 @@ def _evidence_at(requests: Requests, metric: GuardrailMetric) -> float | None:
 def _collapse_at(requests: Requests) -> float | None:
     """When the candidate's last answers have all failed; production is taken to be well meanwhile, which only adds rollbacks."""
     mine = np.flatnonzero(requests.mine)
+    who = np.minimum(requests.user, requests.named)  # requests without a user may all be of one client
     if len(mine) < COLLAPSE:
         return None
     failed = requests.lapsed["errors"][mine] | requests.lapsed["form"][mine]
     for start in np.flatnonzero(np.lib.stride_tricks.sliding_window_view(failed, COLLAPSE).all(axis=1)):
-        users = set(requests.user[mine[start : start + COLLAPSE]])
-        if len(users) >= COLLAPSE_USERS or users == set(requests.user[mine[: start + COLLAPSE]]):
+        users = set(who[mine[start : start + COLLAPSE]])
+        if len(users) >= COLLAPSE_USERS or users == set(who[mine[: start + COLLAPSE]]):
             return float(requests.at[mine[start + COLLAPSE - 1]])
     return None
 

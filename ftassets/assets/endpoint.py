@@ -176,7 +176,7 @@ def newest_rollout(transitions: list[Transition]) -> tuple[str, list[tuple[float
     if begin is None:
         return None
     begun = transitions[begin:]
-    digest = begun[0].state.candidate or begun[0].state.production or ""
+    digest = begun[0].state.newest or ""
     return digest, [(transition.at, transition.state.weights.get(digest, 0)) for transition in begun]
 
 

@@ -576,9 +576,10 @@ class RetrainOn(Strict):
     )
 
 
-GuardrailMetric = Literal["errors", "form", "latency", "first_token", "length", "thumbs_down", "corrections"]
+GuardrailMetric = Literal["errors", "form", "latency", "first_token", "length", "refusals", "language", "thumbs_down", "corrections"]
 MARGINS: dict[GuardrailMetric, float] = {
-    "errors": 0.005, "form": 0.02, "latency": 0.2, "first_token": 0.2, "length": 0.5, "thumbs_down": 0.05, "corrections": 0.05,
+    "errors": 0.005, "form": 0.02, "latency": 0.2, "first_token": 0.2, "length": 0.5, "refusals": 0.02, "language": 0.02,
+    "thumbs_down": 0.05, "corrections": 0.05,
 }  # fmt: skip
 
 
@@ -587,13 +588,14 @@ class Guardrail(Strict):
 
     metric: GuardrailMetric = Field(
         description="`errors` of the server, `form` of the task that an answer lacks, `latency`, `first_token` of streams, `length` in "
-        "tokens, `thumbs_down` and `corrections` of answers with feedback."
+        "tokens, `refusals` by their first words in English, `language` of a text that is not its request's, `thumbs_down` and "
+        "`corrections` of answers with feedback."
     )
     margin: Fraction | None = Field(
         None,
         description="How much worse than production still counts as no worse. Of latency, first_token and length: the part by which the "
-        "slowest or longest 5 % may be above production's; of others: the difference of the shares of answers. Default: errors 0.5%, form "
-        "2%, latency and first_token 20%, length 50%, thumbs_down and corrections 5%.",
+        "slowest or longest 5 % may be above production's; of others: the difference of the shares of answers. Default: errors 0.5%, "
+        "form, refusals and language 2%, latency and first_token 20%, length 50%, thumbs_down and corrections 5%.",
         gt=0,
     )
     required: bool = Field(

@@ -262,6 +262,11 @@ def _without_client(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "client": None}
 
 
+def _not_told(row: dict[str, Any]) -> dict[str, Any]:
+    """Rows say since 5 whether the answer declines, and whether it is in another language than its request."""
+    return {**row, "refused": None, "other_language": None}
+
+
 def _pair_2(pair: dict[str, Any]) -> dict[str, Any]:
     lifted = _renamed(pair, {"share": "weight"})  # from a probability, 0 to 1, to percent
     return lifted | {"weight": 100 * lifted["weight"]} if "share" in pair else lifted
@@ -356,14 +361,14 @@ _ALL = (
     Kind("override", "a signed override",
         "`releases/LOOP/VERSION.override.dsse.json`", _PREDICATE, "`ftassets override`", "asset release, gateway, CLI"),
     Kind("traffic_sqlite", "the traffic log in SQLite",
-        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 10),
+        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 11),
     Kind("traffic_postgres", "the traffic log in PostgreSQL",
-        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 9),
+        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 10),
     Kind("control_postgres", "control in PostgreSQL, whose documents have kinds of their own",
         "database of `FTASSETS_CONTROL_URL`", "table `control_schema`", "as of each document", "as of each document"),
     Kind("traffic_days", "a file of traffic that left the log",
-        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 4,
-        {1: _same_day, 2: _same_day, 3: _without_client}),
+        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 5,
+        {1: _same_day, 2: _same_day, 3: _without_client, 4: _not_told}),
     Kind("query_vectors", "vectors of queries",
         "`vectors/LOOP.EMBEDDER/` with `embedder.json`, or collection `PREFIX-LOOP-EMBEDDER` of a Qdrant server",
         "`format` in `embedder.json`, or in the collection's metadata", "asset query_embeddings", "assets, `ftassets drift`"),

@@ -7,7 +7,7 @@ import pytest
 
 from bench import rollout
 from ftassets.config.loop import GuardrailMetric
-from ftassets.domain.rollout.guardrails import WINDOW, Failure, e_value
+from ftassets.domain.rollout.guardrails import WINDOW, Failure, e_value, ratios_of
 
 WORSE: list[tuple[GuardrailMetric, float]] = [("errors", 0.01), ("errors", 0.05), ("thumbs_down", 0.3), ("latency", 0.1)]
 
@@ -20,7 +20,7 @@ def test_the_simulation_has_the_evidence_of_the_rollout(metric: GuardrailMetric,
         user, window = int(requests.user[index]), int(requests.at[index] // WINDOW)
         first.setdefault((user, window), Failure(bool(requests.mine[index]), 5.0, str(user), window))
     ends = [values[-1] for _, values in rollout.evidence_paths(requests, metric) if len(values)]
-    assert e_value(list(first.values())) == pytest.approx(max(ends))
+    assert e_value(list(first.values()), ratios_of(metric)) == pytest.approx(max(ends))
 
 
 def test_good_candidates_stay_where_users_stay_on_a_version_and_some_clients_are_broken() -> None:

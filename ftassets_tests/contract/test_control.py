@@ -38,6 +38,7 @@ class TestFiles(ControlContract):
         with Path(place, LOG).open("ab") as file:
             file.write(b'{"number": 2, "lo')
         assert control.lines(LOG) == [b"first"]
+        assert control.ends(LOG) == (b"first", b"first")
         assert Path(place, LOG).read_bytes().endswith(b"lo"), "who only reads changes nothing"
         assert "is left out" in caplog.text
         control.append(LOG, b"second")
@@ -48,6 +49,7 @@ class TestFiles(ControlContract):
         Path(place, "gateway").mkdir(parents=True)
         Path(place, LOG).write_bytes(b"torn")
         assert control.lines(LOG) == []
+        assert control.ends(LOG) is None
         control.append(LOG, b"first")
         assert Path(place, LOG).read_bytes() == b"first\n"
 

@@ -443,6 +443,7 @@ def newer(path: Path) -> None:
         ("traffic_day_1.parquet", None, None),
         ("traffic_day_2.parquet", "opens the wrong door", None),
         ("traffic_day_3.parquet", "opens the wrong door", "late, rude"),
+        ("traffic_day_4.parquet", "opens the wrong door", "late, rude"),
         ("traffic_day.parquet", "opens the wrong door", "late, rude"),
     ],
 )

@@ -63,6 +63,10 @@ class Control(ABC):
         """The whole lines of a log, oldest first; half a line at its end is left out, and logged."""
 
     @abstractmethod
+    def ends(self, key: str) -> tuple[bytes, bytes] | None:
+        """The first and the last line of `lines`, None without any. The lines between them are not read."""
+
+    @abstractmethod
     def lock(self, key: str, timeout: float | None = None) -> AbstractContextManager[None]:
         """Held by one at a time, until the block or the process ends; `key` is a name of its own, not that of a document. Raises Locked."""
 

@@ -15,6 +15,7 @@ from ftassets.domain.keys import LOCK, checked, is_part
 from ftassets.durable import sync_folder, write_durably
 
 log = logging.getLogger(__name__)
+_BLOCK = 65_536  # bytes of a log that are read at once from its end
 
 
 class FilesControl(Control):
@@ -79,6 +80,20 @@ class FilesControl(Control):
         if torn:
             log.warning("%s ends in the middle of a line, which is left out", self._path(key))
         return whole
+
+    def ends(self, key: str) -> tuple[bytes, bytes] | None:
+        try:
+            with self._path(key).open("rb") as file:
+                first, tail = file.readline(), b""
+                begin = file.seek(0, os.SEEK_END)
+                while begin and tail.count(b"\n") < 2:
+                    begin, end = max(begin - _BLOCK, 0), begin
+                    file.seek(begin)
+                    tail = file.read(end - begin) + tail
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        *_, last = [b"", *tail.split(b"\n")[:-1]]
+        return (first.rstrip(b"\n"), last) if first.endswith(b"\n") else None
 
     @contextmanager
     def lock(self, key: str, timeout: float | None = None) -> Iterator[None]:

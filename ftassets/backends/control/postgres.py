@@ -109,6 +109,13 @@ class PostgresControl(Control):
         found = self._server.do(lambda link: link.run("SELECT content FROM control_line WHERE key = :key ORDER BY number", key=key))
         return [bytes(content) for (content,) in found]
 
+    def ends(self, key: str) -> tuple[bytes, bytes] | None:
+        checked(key)
+        query = "(SELECT content, number FROM control_line WHERE key = :key ORDER BY number {} LIMIT 1)"
+        both = f"SELECT content FROM ({query.format('')} UNION ALL {query.format('DESC')}) ends ORDER BY number"
+        found = [bytes(content) for (content,) in self._server.do(lambda link: link.run(both, key=key))]
+        return (found[0], found[1]) if found else None
+
     @contextmanager
     def lock(self, key: str, timeout: float | None = None) -> Iterator[None]:
         checked(key)

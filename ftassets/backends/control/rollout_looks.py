@@ -15,8 +15,8 @@ FOLDER = "rollouts"
 def record_look(control: Control, loop: str, look: RolloutLook) -> None:
     """Keep a look with those before, if it says something new. Raises OSError, and ValueError for a file that is not ours."""
     key = _key(loop, look.candidate)
-    lines = control.lines(key)
-    if not lines or is_kept(RolloutLook.parse(lines[0]), RolloutLook.parse(lines[-1]), look):
+    kept = control.ends(key)
+    if kept is None or is_kept(RolloutLook.parse(kept[0]), RolloutLook.parse(kept[1]), look):
         control.append(key, canonical_json(look.document()))
 
 

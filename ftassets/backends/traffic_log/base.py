@@ -166,7 +166,7 @@ class TrafficLog(ABC):
 
     @abstractmethod
     def users(self, loop: str, version: str, since: float, most: int) -> int:
-        """How many users the version's exchanges since then have, counted up to `most`; each exchange without a user is one."""
+        """How many users the version's exchanges since then have, counted up to `most`; all that have no user may be of one."""
 
     @abstractmethod
     def outcomes_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ftassets.domain.traffic.exchange import ANSWERED
-from ftassets.domain.traffic.lapses import LIMITED, OF_ANSWER, OF_FEEDBACK, FirstLapse, Lapse, LapseCounts, Limits, Pair
+from ftassets.domain.traffic.lapses import LIMITED, OF_ANSWER, OF_FEEDBACK, TOLD, FirstLapse, Lapse, LapseCounts, Limits, Pair
 
 _MALFORMED = f"status = {ANSWERED} AND well_formed IS FALSE AND error IS NULL"
 _HAS_VALUE = {
     Lapse.ERROR: f"(status = {ANSWERED} OR status >= 500)",
     Lapse.MALFORMED: f"(status = {ANSWERED} AND (well_formed IS TRUE OR {_MALFORMED}))",
-} | {lapse: f"(status = {ANSWERED} AND {column} IS NOT NULL)" for lapse, column in LIMITED.items()}
+} | {lapse: f"(status = {ANSWERED} AND {column} IS NOT NULL)" for lapse, column in (LIMITED | TOLD).items()}
 
 
 def first_lapses(table: str, window: str) -> str:
@@ -67,7 +67,7 @@ def feedback_counts(said: str, exchange: str) -> str:
 def ended(table: str) -> str:
     """The newest exchanges of a version in a span, as `Ended` has them."""
     malformed = f"CASE WHEN {_HAS_VALUE[Lapse.MALFORMED]} THEN well_formed IS FALSE END"
-    return f"""SELECT "user", status, {malformed}, latency_ms, first_token_ms, tokens_out FROM {table}
+    return f"""SELECT "user", status, {malformed}, latency_ms, first_token_ms, tokens_out, refused, other_language FROM {table}
         WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precision)
         ORDER BY at DESC LIMIT CAST(:most AS bigint)"""
 
@@ -114,6 +114,8 @@ def _known(lapse: Lapse) -> str:
 def _lapsed(lapse: Lapse) -> str:
     if lapse is Lapse.ERROR:
         return "(status >= 500)"
+    if lapse in TOLD:
+        return f"(status = {ANSWERED} AND {TOLD[lapse]} IS TRUE)"
     return f"({_MALFORMED})" if lapse is Lapse.MALFORMED else f"(status = {ANSWERED} AND {LIMITED[lapse]} > {_limit(lapse)})"
 
 

@@ -56,7 +56,7 @@ from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
 
 _USE = Use("the traffic log", "FTASSETS_TRAFFIC_URL", LogUnreachable, LogUnusable)
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 _TYPES = {
     str: "text",
     int: "bigint",
@@ -93,6 +93,11 @@ CREATE TABLE traffic_shadow (
 );
 CREATE INDEX traffic_shadow_by_version ON traffic_shadow (loop, version, at);
 """
+# what is told of an answer when it is logged, so that nobody reads texts to count it
+_TOLD = """
+ALTER TABLE traffic_exchange ADD COLUMN refused boolean, ADD COLUMN other_language boolean;
+ALTER TABLE traffic_shadow ADD COLUMN other_language boolean, ADD COLUMN production_other_language boolean;
+"""
 SCHEMA = f"""
 CREATE TABLE traffic_exchange (
     number bigint GENERATED ALWAYS AS IDENTITY, id text PRIMARY KEY, loop text NOT NULL, version text NOT NULL, "user" text NOT NULL,
@@ -114,6 +119,7 @@ CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, nu
 {_ARRIVALS}
 CREATE TABLE traffic_forgotten (id text PRIMARY KEY, "user" text);
 {_SHADOW}
+{_TOLD}
 CREATE TABLE traffic_schema (version bigint NOT NULL);
 """
 MIGRATIONS = {
@@ -144,6 +150,7 @@ DROP INDEX traffic_feedback_corrections;
     6: 'ALTER TABLE traffic_forgotten ADD COLUMN "user" text;',
     7: _SHADOW,
     8: "ALTER TABLE traffic_exchange ADD COLUMN client text;",
+    9: _TOLD,
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _NOW = "extract(epoch FROM clock_timestamp())"
@@ -286,7 +293,7 @@ _ENDED = ended("traffic_exchange")
 _DISCORDANT, _SHADOW_COUNTS = discordant("traffic_shadow", _NUMBER), shadow_counts("traffic_shadow")
 _USERS = """
 SELECT count(*) FROM (
-    SELECT DISTINCT CASE "user" WHEN '' THEN id ELSE "user" END FROM traffic_exchange
+    SELECT DISTINCT "user" FROM traffic_exchange
     WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision) LIMIT CAST(:most AS bigint)
 ) found"""
 _TIME_OF_NEWEST = f"""

@@ -8,7 +8,7 @@ from ftassets.domain.traffic.lapses import LIMITED, Lapse
 from ftassets.domain.traffic.shadow_answer import Discordant, PairCounts, PairLapse, ShadowCounts
 
 _LIMITS = {PairLapse.SLOW: Lapse.SLOW, PairLapse.LATE: Lapse.LATE, PairLapse.LONG: Lapse.LONG}
-_TOLD = {PairLapse.MALFORMED: "well_formed", PairLapse.REFUSED: "refused"}
+_TOLD = {PairLapse.MALFORMED: "well_formed", PairLapse.REFUSED: "refused", PairLapse.OTHER_LANGUAGE: "other_language"}
 _OF_PAIR = """WHERE loop = :loop AND version = :candidate AND production = :production AND at >= CAST(:since AS double precision)"""
 
 
@@ -62,7 +62,7 @@ def _sides(lapse: PairLapse) -> tuple[str, str, str]:
     if lapse is PairLapse.ERROR:
         return "status IS NOT NULL", f"status <> {ANSWERED}", f"production_status <> {ANSWERED}"
     if lapse in _TOLD:
-        column, bad = _TOLD[lapse], "TRUE" if lapse is PairLapse.REFUSED else "FALSE"
+        column, bad = _TOLD[lapse], "FALSE" if lapse is PairLapse.MALFORMED else "TRUE"
         known = f"({column} IS NOT NULL AND production_{column} IS NOT NULL)"
         return known, f"{column} IS {bad}", f"production_{column} IS {bad}"
     column, limits = (

@@ -64,7 +64,7 @@ BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
 RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
 LONGEST_PAUSE = 0.1  # seconds
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 _COUNTS = """
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
@@ -84,6 +84,13 @@ CREATE TABLE shadow (
 );
 CREATE INDEX shadow_by_version ON shadow (loop, version, at);
 """
+# what is told of an answer when it is logged, so that nobody reads texts to count it
+_TOLD = """
+ALTER TABLE exchange ADD COLUMN refused INTEGER;
+ALTER TABLE exchange ADD COLUMN other_language INTEGER;
+ALTER TABLE shadow ADD COLUMN other_language INTEGER;
+ALTER TABLE shadow ADD COLUMN production_other_language INTEGER;
+"""
 SCHEMA = f"""
 CREATE TABLE exchange (
     id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
@@ -102,6 +109,7 @@ CREATE INDEX feedback_by_request ON feedback (request_id, at);
 {_ARRIVALS}
 CREATE TABLE forgotten (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID;
 {_SHADOW}
+{_TOLD}
 """
 MIGRATIONS = {
     1: "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;",
@@ -129,6 +137,7 @@ DROP INDEX feedback_corrections;
     7: "ALTER TABLE forgotten ADD COLUMN user TEXT;",
     8: _SHADOW,
     9: "ALTER TABLE exchange ADD COLUMN client TEXT;",
+    10: _TOLD,
 }  # from this schema to the next one
 _HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
 _DISK = "check its disk, and that this user may write the file"
@@ -147,9 +156,10 @@ _ENVIRONMENT = {
 }  # by SQLite's result code: what fails for each row, and what to do
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
-_FORM = _COLUMNS.index("well_formed")  # SQLite has no truth values
+_EXCHANGE_TRUTHS = [number for number, field in enumerate(fields(Exchange)) if field.type == bool | None]  # SQLite has none
 _SHADOW_COLUMNS = [field.name for field in fields(ShadowAnswer)]
-_TRUTHS = [number for number, field in enumerate(fields(ShadowAnswer)) if field.type == bool | None]
+_SHADOW_TRUTHS = [number for number, field in enumerate(fields(ShadowAnswer)) if field.type == bool | None]
+_ENDED_TRUTHS = [number for number, field in enumerate(fields(Ended)) if field.type == bool | None]
 _JUDGED_FORM = f"status = {ANSWERED} AND (well_formed OR error IS NULL)"
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
 # as `Outcomes` has it: an answer without the form counts unless the client's own settings explain it
@@ -323,12 +333,12 @@ class SqliteTrafficLog(TrafficLog):
     def ended(self, loop: str, version: str, since: float, until: float, most: int) -> list[Ended]:
         values = {"loop": loop, "version": version, "since": since, "until": until, "most": most}
         found = self._connection().execute(_ENDED, values)
-        return [Ended(user, status, _truth(malformed), *rest) for user, status, malformed, *rest in found]
+        return [Ended(*_with_truths(row, _ENDED_TRUTHS)) for row in found]
 
     def users(self, loop: str, version: str, since: float, most: int) -> int:
         found = self._connection().execute(
             """SELECT count(*) FROM (
-                SELECT DISTINCT CASE user WHEN '' THEN id ELSE user END FROM exchange INDEXED BY exchange_by_version
+                SELECT DISTINCT user FROM exchange INDEXED BY exchange_by_version
                 WHERE loop = ? AND version = ? AND at >= ? LIMIT ?
             )""",
             (loop, version, since, most),
@@ -637,16 +647,19 @@ def _window(loop: str, since: float, until: float, version: str | None, answered
 
 
 def _exchange(row: Sequence[Any]) -> Exchange:
-    return Exchange(*[*row[:_FORM], _truth(row[_FORM]), *row[_FORM + 1 :]])
+    return Exchange(*_with_truths(row, _EXCHANGE_TRUTHS))
 
 
 def _shadow_answer(row: Sequence[Any]) -> ShadowAnswer:
-    values: list[Any] = [_truth(value) if number in _TRUTHS else value for number, value in enumerate(row)]
-    return ShadowAnswer(*values)
+    return ShadowAnswer(*_with_truths(row, _SHADOW_TRUTHS))
 
 
 def _by_user(row: Sequence[Any]) -> tuple[ByUser, ByUser]:
     return ByUser(*row[:2]), ByUser(*row[2:])
+
+
+def _with_truths(row: Sequence[Any], places: Collection[int]) -> list[Any]:
+    return [_truth(value) if number in places else value for number, value in enumerate(row)]
 
 
 def _truth(stored: int | None) -> bool | None:

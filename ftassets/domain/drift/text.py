@@ -6,18 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ftassets.domain.dataset.curation.language import detect
 from ftassets.domain.drift.comparison import INFORM_RATE, Statistic
+from ftassets.domain.languages import detect
+from ftassets.domain.refusal import refused
 from ftassets.domain.scripts import WORD
 
-# How instruction-tuned models begin to decline. English only: answers in other languages count as no refusal.
-REFUSALS = (
-    "i'm sorry", "i am sorry", "i apologize", "sorry, but", "i can't", "i cannot", "i can not", "i won't", "i will not", "i'm unable",
-    "i am unable", "i'm not able", "i am not able", "unable to assist", "unable to help", "as an ai", "as a language model",
-    "i must decline",
-)  # fmt: skip
 SMALLEST = 10
-_BEGINNING = 150  # characters in which a refusal shows
 
 
 def lengths(texts: Sequence[str]) -> np.ndarray:
@@ -35,13 +29,12 @@ def diversity(texts: Sequence[str]) -> np.ndarray:
 
 
 def refusals(texts: Sequence[str]) -> np.ndarray:
-    """Whether each text (n,) begins as a refusal does: one of `REFUSALS` in its first 150 characters."""
-    beginnings = [text[:_BEGINNING].lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") for text in texts]
-    return np.array([any(phrase in beginning for phrase in REFUSALS) for beginning in beginnings], dtype=bool)
+    """Whether each text (n,) declines, see `refused`."""
+    return np.array([refused(text) for text in texts], dtype=bool)
 
 
 def refusing(reference: Sequence[str], window: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each text of the reference (m,) and of the window (n,) begins as a refusal does."""
+    """Whether each text of the reference (m,) and of the window (n,) declines."""
     return refusals(reference), refusals(window)
 
 

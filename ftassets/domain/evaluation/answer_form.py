@@ -26,13 +26,15 @@ class AnswerForm(ABC):
     """One type of task. Everything that depends on the type asks here.
 
     `needed` says what an answer must be, `lacks` why what needs classes or fields does not apply, `shortest` is the default of
-    `dataset.min_chars`. `closed`: answers come from a list that the loop's owners wrote, so that none holds personal data.
+    `dataset.min_chars`. `closed`: answers come from a list that the loop's owners wrote, so that none holds personal data. `prose`: an
+    answer is in a language.
     """
 
     needed: ClassVar[str]
     lacks: ClassVar[Mapping[Need, str]] = {}
     shortest: ClassVar[int] = 20
     closed: ClassVar[bool] = False
+    prose: ClassVar[bool] = False
 
     @abstractmethod
     def fault(self, answer: str) -> str | None:
@@ -204,6 +206,7 @@ class Text(AnswerForm):
         "classes": "a text task has no classes",
         "fields": "an answer of a text task has no fields",
     }
+    prose: ClassVar[bool] = True
 
     def fault(self, answer: str) -> str | None:
         return None if answer.strip() else "is empty"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ftassets.config.loop import EvaluationSet
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.drift.text import refusals
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.evaluation.scoring import Score, score
+from ftassets.domain.refusal import refused
 from ftassets.domain.scripts import is_whole
 from ftassets.errors import InvalidInput
 
@@ -38,11 +38,6 @@ def score_row(of: EvaluationSet, row: Example, answer: str, form: AnswerForm, tr
         return score(row_id, of.name, answer, row.completion, form, truncated)
     right = _contains(answer, row.completion) if of.scoring == "contains" else refused(answer) == (row.completion == REFUSE)
     return Score(id=row_id, slice=of.name, exact=right, fields=float(right), valid=bool(answer.strip()), truncated=truncated)
-
-
-def refused(answer: str) -> bool:
-    """Whether an answer declines: it has no text, or begins as a refusal does."""
-    return not answer.strip() or bool(refusals([answer])[0])
 
 
 def refusal_rows(rows: Sequence[Example], said: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ftassets.config.loop import Guardrail, GuardrailMetric, Rollout
 from ftassets.domain.rollout.endpoint import EndpointState
-from ftassets.domain.rollout.guardrails import LAPSES, Failure, e_value, rollback_limit
+from ftassets.domain.rollout.guardrails import LAPSES, Failure, e_value, ratios_of, rollback_limit
 from ftassets.domain.rollout.non_inferiority import difference
 from ftassets.domain.traffic.lapses import LIMITED, LapseCounts
 from ftassets.wording import amount
@@ -164,7 +164,7 @@ def _stands(guardrail: Guardrail, seen: CanaryEvidence, policy: Rollout) -> Guar
     counts = seen.counts.get(metric, Counts())
     found = difference(counts.candidate, counts.production, scale, policy.false_promotion)
     needed = guardrail.required and (metric == "errors" or counts.production.users >= EXISTS)
-    evidence = e_value(seen.failures.get(metric, ()))
+    evidence = e_value(seen.failures.get(metric, ()), ratios_of(metric))
     return GuardrailState(metric, evidence, rollback_limit(policy, metric), found.estimate, found.bound, allowed, needed)
 
 

@@ -42,6 +42,11 @@ class EndpointState(BaseModel):
         return self.candidate is not None and self.weight == 0
 
     @property
+    def newest(self) -> str | None:
+        """The version that a start was about, in the state it led to: the candidate, or a loop's very first version."""
+        return self.candidate or self.production
+
+    @property
     def weights(self) -> dict[str, int]:
         """Percent of traffic per version that has any."""
         weights = {self.candidate: self.weight, self.production: 100 - self.weight}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import exp, log
 
 from ftassets.config.loop import GuardrailMetric, Rollout
-from ftassets.domain.traffic.lapses import LIMITED, OF_ANSWER, Ended, FirstLapse, Lapse, Pair
+from ftassets.domain.traffic.lapses import LIMITED, OF_ANSWER, OF_FEEDBACK, Ended, FirstLapse, Lapse, Pair
 
 LAPSES: dict[GuardrailMetric, Lapse] = {
     "errors": Lapse.ERROR,
@@ -17,14 +17,17 @@ LAPSES: dict[GuardrailMetric, Lapse] = {
     "latency": Lapse.SLOW,
     "first_token": Lapse.LATE,
     "length": Lapse.LONG,
+    "refusals": Lapse.REFUSED,
+    "language": Lapse.OTHER_LANGUAGE,
     "thumbs_down": Lapse.THUMB_DOWN,
     "corrections": Lapse.CORRECTED,
 }
 # of `false_rollback`, in shares of the sum over the guardrails that are on: what is found sooner matters most where users get nothing
 PARTS: dict[GuardrailMetric, int] = {
-    "errors": 14, "form": 2, "latency": 1, "first_token": 1, "length": 1, "thumbs_down": 5, "corrections": 1,
+    "errors": 14, "form": 2, "latency": 1, "first_token": 1, "length": 1, "refusals": 1, "language": 1, "thumbs_down": 9, "corrections": 1,
 }  # fmt: skip
 RATIOS = {1.5: 0.02, 2.0: 0.04, 3.0: 0.2, 5.0: 0.22, 10.0: 0.44, 30.0: 0.08}  # of rates, with their weights in the mixture
+OF_OPINIONS = {1.5: 0.1, 2.0: 0.2, 3.0: 0.45, 5.0: 0.25}  # what people think of answers does not get ten times worse
 WINDOW = 86_400.0  # seconds: a user counts once from the start of a rollout, and again for what began a day, two days, ... later
 FIRST = 0.95  # part of a guardrail's error for what began with the rollout
 BEFORE = 86_400.0  # seconds before a candidate's first weight that tell what is usual
@@ -47,7 +50,12 @@ class Failure:
     count: int = 1
 
 
-def e_value(failures: Sequence[Failure]) -> float:
+def ratios_of(metric: GuardrailMetric) -> Mapping[float, float]:
+    """How many times as often a worse candidate lapses, with the weights of the mixture; fixed before there is any data."""
+    return OF_OPINIONS if LAPSES[metric] in OF_FEEDBACK else RATIOS
+
+
+def e_value(failures: Sequence[Failure], ratios: Mapping[float, float] = RATIOS) -> float:
     """Evidence that lapses come from the candidate more often than its weight explains; `rollback_limit` is its limit.
 
     Under equal rates a user who lapses is the candidate's with probability s, since a hash chose the version. Mixture over rate ratios r
@@ -57,7 +65,7 @@ def e_value(failures: Sequence[Failure]) -> float:
     start of each window, each with its part of the error (a union bound, as their coins are the same); the largest counts, in units of
     the first.
     """
-    largest, logs, first = 0.0, [0.0] * len(RATIOS), dict[str, Failure]()
+    largest, logs, first = 0.0, dict.fromkeys(ratios, 0.0), dict[str, Failure]()
     for window in sorted({0, *(failure.window for failure in failures)}, reverse=True):
         for failure in (each for each in failures if each.window == window):
             if failure.user:
@@ -65,7 +73,7 @@ def e_value(failures: Sequence[Failure]) -> float:
                     _add(logs, later, -1)
                 first[failure.user] = failure
             _add(logs, failure, failure.count)
-        mixture = sum(share * exp(min(value, 700.0)) for share, value in zip(RATIOS.values(), logs, strict=True))
+        mixture = sum(share * exp(min(logs[ratio], 700.0)) for ratio, share in ratios.items())
         largest = max(largest, part(window) / FIRST * mixture)
     return largest
 
@@ -138,9 +146,9 @@ def failures_of(
     return found
 
 
-def _add(logs: list[float], failure: Failure, count: int) -> None:
+def _add(logs: dict[float, float], failure: Failure, count: int) -> None:
     s = failure.weight / 100
     if 0 < s < 1:
-        for index, ratio in enumerate(RATIOS):
+        for ratio in logs:
             p = ratio * s / (ratio * s + 1 - s)
-            logs[index] += count * (log(p / s) if failure.candidate else log((1 - p) / (1 - s)))
+            logs[ratio] += count * (log(p / s) if failure.candidate else log((1 - p) / (1 - s)))

@@ -52,7 +52,7 @@ def recent_incidents(newest_first: Iterable[Transition], now: float, noted: froz
             lost = _lost(before[0].state, back.state)
             if lost is None:
                 open_.remove(taken)
-            elif (transition.action == "start" and _started(transition.state) == lost[0]) or len(before) >= _LONGEST:
+            elif (transition.action == "start" and transition.state.newest == lost[0]) or len(before) >= _LONGEST:
                 open_.remove(taken)
                 found.append(_incident(back, lost, before))
         is_recent = now - transition.at < RECENT
@@ -68,10 +68,6 @@ def recent_incidents(newest_first: Iterable[Transition], now: float, noted: froz
 
 def _incident(back: Transition, lost: tuple[str, int], before: list[Transition]) -> Incident:
     return Incident(*lost, back, (*reversed(before), back))
-
-
-def _started(state: EndpointState) -> str | None:
-    return state.candidate or state.production
 
 
 def _lost(before: EndpointState, after: EndpointState) -> tuple[str, int] | None:

@@ -1,6 +1,6 @@
 """What each canary step can prove at the loop's traffic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 
@@ -22,7 +22,8 @@ RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
 DISCORDANT_LIMIT = 1000  # discordant pairs simulated of a shadow
 FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
 RATES: dict[GuardrailMetric, float] = {
-    "errors": 0.01, "form": 0.01, "latency": 0.05, "first_token": 0.05, "length": 0.05, "thumbs_down": 0.05, "corrections": 0.02,
+    "errors": 0.01, "form": 0.01, "latency": 0.05, "first_token": 0.05, "length": 0.05, "refusals": 0.02, "language": 0.01,
+    "thumbs_down": 0.05, "corrections": 0.02,
 }  # fmt: skip
 """Share of production's answers that lapse, of those with feedback where it is about that; assumed."""
 FEEDBACK = 0.1  # share of answers with feedback, assumed
@@ -138,7 +139,11 @@ def _alike(users: float, rate: float) -> LapseCounts:
 
 
 def e_paths(
-    candidate: NDArray[np.bool_], failed: NDArray[np.bool_], fraction: float, start: NDArray[np.float64] | None = None
+    candidate: NDArray[np.bool_],
+    failed: NDArray[np.bool_],
+    fraction: float,
+    start: NDArray[np.float64] | None = None,
+    ratios: Mapping[float, float] = RATIOS,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`guardrails.e_value` after each answer of many canaries at once, and the log ratios to continue from at another step.
 
@@ -146,7 +151,7 @@ def e_paths(
     `fraction` is the weight, 0 to 1; `start` and the returned log ratios are (runs, ratios).
     """
     values, logs = np.zeros(candidate.shape), []
-    for number, (ratio, share) in enumerate(RATIOS.items()):
+    for number, (ratio, share) in enumerate(ratios.items()):
         chance = ratio * fraction / (ratio * fraction + 1 - fraction)
         steps = np.where(candidate, log(chance / fraction), log((1 - chance) / (1 - fraction)))
         path = np.where(failed, steps, 0.0).cumsum(axis=1) + (0.0 if start is None else start[:, number, None])

@@ -10,7 +10,6 @@ from typing import Literal
 
 from ftassets.config.loop import Rollout
 from ftassets.domain.evaluation.answer_form import AnswerForm
-from ftassets.domain.evaluation.sets import refused
 from ftassets.domain.rollout.canary import Move
 from ftassets.domain.rollout.endpoint import EndpointState, bucket
 from ftassets.domain.rollout.guardrails import FIRST, Failure, e_value
@@ -20,17 +19,20 @@ from ftassets.domain.traffic.shadow_answer import Discordant, PairCounts, PairLa
 from ftassets.errors import InvalidInput
 from ftassets.wording import amount, span
 
-ShadowMetric = Literal["errors", "form", "refusals", "latency", "first_token", "length"]
+ShadowMetric = Literal["errors", "form", "refusals", "language", "latency", "first_token", "length"]
 PAIR_LAPSES: dict[ShadowMetric, PairLapse] = {
     "errors": PairLapse.ERROR,
     "form": PairLapse.MALFORMED,
     "refusals": PairLapse.REFUSED,
+    "language": PairLapse.OTHER_LANGUAGE,
     "latency": PairLapse.SLOW,
     "first_token": PairLapse.LATE,
     "length": PairLapse.LONG,
 }
 # of what shadow has of `false_rollback`, in shares of the sum over what is compared
-PAIR_PARTS: dict[ShadowMetric, int] = {"errors": 4, "form": 4, "refusals": 2, "latency": 1, "first_token": 1, "length": 1}
+PAIR_PARTS: dict[ShadowMetric, int] = {
+    "errors": 4, "form": 4, "refusals": 2, "language": 1, "latency": 1, "first_token": 1, "length": 1,
+}  # fmt: skip
 SUSPECT = 0.02  # of its limit: with so much evidence against it a candidate gets no users, but more copies
 COIN = 50.0  # percent: the weight at which a lapse is the candidate's with probability one half
 UNSEEN = "Shadow sees no feedback: what users think of the answers shows in the canary."
@@ -83,9 +85,9 @@ def pair_limit(policy: Rollout, metric: ShadowMetric) -> float:
 
 
 def compared_in_shadow(policy: Rollout) -> list[ShadowMetric]:
-    """The loop's guardrails that pairs can tell, and refusals."""
+    """The loop's guardrails that pairs can tell."""
     on = {guardrail.metric for guardrail in policy.guardrails}
-    return [metric for metric in PAIR_PARTS if metric == "refusals" or metric in on]
+    return [metric for metric in PAIR_PARTS if metric in on]
 
 
 def decide_shadow(state: EndpointState, seen: ShadowEvidence, policy: Rollout, now: float) -> ShadowDecision:
@@ -147,16 +149,18 @@ def paired(production: Exchange, candidate: Exchange, form: AnswerForm) -> Shado
         tokens_in=candidate.tokens_in,
         tokens_out=candidate.tokens_out,
         well_formed=form_told(candidate),
-        refused=refused(candidate.answer) if candidate.status == ANSWERED else None,
+        refused=candidate.refused,
         production_status=production.status,
         production_latency_ms=production.latency_ms,
         production_first_token_ms=production.first_token_ms,
         production_tokens_out=production.tokens_out,
         production_well_formed=form_told(production),
-        production_refused=refused(production.answer) if production.status == ANSWERED else None,
+        production_refused=production.refused,
         agrees=_agree(candidate.answer, production.answer, form) if both else None,
         answer=candidate.answer,
         error=candidate.error,
+        other_language=candidate.other_language,
+        production_other_language=production.other_language,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.chat import Asked, embedded_text
 from ftassets.domain.evaluation.answer_form import AnswerForm
+from ftassets.domain.languages import in_another_language
+from ftassets.domain.refusal import refused
 
 STEERED = "the client's own settings explain the form of this answer: "
 ANSWERED = 200  # status of an exchange with an answer
@@ -35,13 +37,15 @@ class Exchange:
     error: str | None = None  # why there is no good answer; of status 200, what the client set that explains an answer without the form
     well_formed: bool | None = None  # whether the answer has the form the task asked for; None without an answer, or if nobody judged it
     client: str | None = None  # name of the client whose key it had; None where the gateway had no clients, and for imports
+    refused: bool | None = None  # whether the answer declines, by its first words; None without an answer
+    other_language: bool | None = None  # than the request's; None where that cannot be told, and for answers that are no prose
 
     def was_cut(self, form: AnswerForm) -> bool:
         """Whether the answer was cut at the token limit, which its text does not show: no row may teach it."""
         return form.was_cut(self.answer, self.well_formed)
 
     def judged(self, form: AnswerForm, truncated: bool = False, steered: str | None = None) -> "Exchange":
-        """The exchange with its answer judged by the form of its task.
+        """The exchange with its answer judged: by the form of its task, whether it declines, and its language.
 
         `truncated`: it was cut at the token limit; `steered`: what the client set that may give an answer another form. Such an answer
         without the form says nothing about the version.
@@ -50,7 +54,8 @@ class Exchange:
             return self
         well_formed = form.well_formed(self.answer, truncated)
         error = f"{STEERED}{steered}" if steered and not well_formed else self.error
-        return replace(self, well_formed=well_formed, error=error)
+        other_language = in_another_language(self.prompt, self.answer) if form.prose else None
+        return replace(self, well_formed=well_formed, error=error, refused=refused(self.answer), other_language=other_language)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,15 @@ class Lapse(StrEnum):
     SLOW = "slow"  # an answer that took longer than a limit
     LATE = "late"  # a streamed answer whose first token took longer than a limit
     LONG = "long"  # an answer of more tokens than a limit
+    REFUSED = "refused"  # an answer that declines
+    OTHER_LANGUAGE = "other_language"  # an answer in another language than its request
     THUMB_DOWN = "thumb_down"  # of answers with feedback
     CORRECTED = "corrected"  # of answers with feedback
 
 
 LIMITED = {Lapse.SLOW: "latency_ms", Lapse.LATE: "first_token_ms", Lapse.LONG: "tokens_out"}  # and the field that the limit is of
-OF_ANSWER = (Lapse.ERROR, Lapse.MALFORMED, *LIMITED)  # known with the answer
+TOLD = {Lapse.REFUSED: "refused", Lapse.OTHER_LANGUAGE: "other_language"}  # and the field that says so
+OF_ANSWER = (Lapse.ERROR, Lapse.MALFORMED, *LIMITED, *TOLD)  # known with the answer
 OF_FEEDBACK = (Lapse.THUMB_DOWN, Lapse.CORRECTED)  # known when a user says so
 
 Limits = Mapping[tuple[str, Lapse], float]  # by version; without one, no answer lapses in this respect, and none is good
@@ -36,6 +39,8 @@ class Ended:
     latency_ms: float
     first_token_ms: float | None
     tokens_out: int | None
+    refused: bool | None = None
+    other_language: bool | None = None
 
     def lapsed(self, lapse: Lapse, limit: float | None = None) -> bool | None:
         """Whether it is bad in one of the respects `OF_ANSWER`; None where that is not known."""
@@ -45,6 +50,9 @@ class Ended:
             return None
         if lapse is Lapse.MALFORMED:
             return self.malformed
+        if lapse in TOLD:
+            told: bool | None = getattr(self, TOLD[lapse])
+            return told
         value = getattr(self, LIMITED[lapse])
         return None if value is None or limit is None else bool(value > limit)
 

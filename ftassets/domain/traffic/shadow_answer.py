@@ -16,6 +16,7 @@ class PairLapse(StrEnum):
     SLOW = "slow"  # an answer that took longer than a limit
     LATE = "late"  # a streamed answer whose first token took longer than a limit
     LONG = "long"  # an answer of more tokens than a limit
+    OTHER_LANGUAGE = "other_language"  # an answer in another language than its request
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ShadowAnswer:
     """The candidate's answer to a copy, which no client gets, and how production's answer to the same request ended.
 
     Durations in milliseconds, `at` is the time of production's request in epoch seconds. `well_formed` is None too where the client's own
-    settings explain the form. `agrees`, `refused` and `production_refused` are None where there is no answer to tell it of.
+    settings explain the form. `agrees`, `refused` and `other_language`, of either answer, are None without an answer.
     """
 
     request_id: str  # production's exchange
@@ -48,6 +49,8 @@ class ShadowAnswer:
     agrees: bool | None  # by the comparison of the loop's task
     answer: str
     error: str | None  # why there is no answer
+    other_language: bool | None = None  # than the request's
+    production_other_language: bool | None = None
 
 
 @dataclass(frozen=True)

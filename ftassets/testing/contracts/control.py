@@ -119,13 +119,17 @@ class ControlContract:
 
     def test_lines_come_back_in_order(self, control: Control, place: str) -> None:
         assert control.lines(LOG) == []
+        assert control.ends(LOG) is None
         wanted = [f"line {number} \u00e9".encode() for number in range(5)]
         for line in wanted:
             control.append(LOG, line)
+            assert control.ends(LOG) == (wanted[0], line)
         assert control.lines(LOG) == wanted == opened(self.backend, place).lines(LOG)
         with pytest.raises(ValueError, match="one line"):
             control.append(LOG, b"two\nlines")
         assert control.lines(LOG) == wanted
+        control.append(LOG, b"long" * 50_000)
+        assert control.ends(LOG) == (wanted[0], b"long" * 50_000)
 
     def test_no_line_is_lost_when_several_append(self, control: Control, place: str) -> None:
         stores = [opened(self.backend, place) for _ in range(4)]

@@ -116,6 +116,8 @@ _EXCHANGES = st.lists(
             "latency_ms": st.sampled_from([10.0, 20.0]),
             "first_token_ms": st.sampled_from([None, 5.0, 6.0]),
             "tokens_out": st.sampled_from([None, 9, 10]),
+            "refused": st.sampled_from([True, False, None]),
+            "other_language": st.sampled_from([True, False, None]),
         }
     ),
     max_size=12,
@@ -142,6 +144,8 @@ _SHADOW = st.lists(
             "tokens_out": st.sampled_from([None, 9, 10]),
             "well_formed": st.sampled_from([True, False, None]),
             "refused": st.sampled_from([True, False, None]),
+            "other_language": st.sampled_from([True, False, None]),
+            "production_other_language": st.sampled_from([True, False, None]),
             "production_status": st.sampled_from([200, 200, 500]),
             "production_latency_ms": st.sampled_from([10.0, 20.0]),
             "production_first_token_ms": st.sampled_from([None, 5.0, 6.0]),
@@ -209,7 +213,8 @@ class _Reference:
 
     def ended(self, row: Exchange) -> Ended:
         form = self.form(row) if row.status == 200 else None
-        return Ended(row.user, row.status, None if form is None else not form, row.latency_ms, row.first_token_ms, row.tokens_out)
+        malformed, told = None if form is None else not form, (row.refused, row.other_language)
+        return Ended(row.user, row.status, malformed, row.latency_ms, row.first_token_ms, row.tokens_out, *told)
 
     def lapsed(self, row: Exchange, lapse: Lapse, limits: Limits) -> bool | None:
         if lapse in OF_ANSWER:
@@ -255,10 +260,11 @@ def pair_lapsed(row: ShadowAnswer, lapse: PairLapse, limits: Limits) -> tuple[bo
     """Whether the candidate's and production's answer lapsed; None where that is not known of both."""
     if lapse is PairLapse.ERROR:
         return row.status != 200, row.production_status != 200
-    told = {PairLapse.MALFORMED: "well_formed", PairLapse.REFUSED: "refused"}
+    told = {PairLapse.MALFORMED: "well_formed", PairLapse.REFUSED: "refused", PairLapse.OTHER_LANGUAGE: "other_language"}
     if lapse in told:
         values = getattr(row, told[lapse]), getattr(row, f"production_{told[lapse]}")
-        return None if None in values else (values[0] is (lapse is PairLapse.REFUSED), values[1] is (lapse is PairLapse.REFUSED))
+        bad = lapse is not PairLapse.MALFORMED
+        return None if None in values else (values[0] is bad, values[1] is bad)
     limited = {PairLapse.SLOW: "latency_ms", PairLapse.LATE: "first_token_ms", PairLapse.LONG: "tokens_out"}[lapse]
     mine, theirs = getattr(row, limited), getattr(row, f"production_{limited}")
     most = [limits.get((version, Lapse(lapse.value))) for version in ("v2", "v1")]
@@ -429,7 +435,7 @@ class TrafficLogContract:
         newest = [all_of.ended(row) for row in all_of.window(since, until, "v1")][::-1]
         assert Counter(log.ended(loop, "v1", since, until, 99)) == Counter(newest)
         assert len(log.ended(loop, "v1", since, until, nth)) == min(nth, len(newest))
-        asked = [row.user or row.id for row in all_of.window(since, float("inf"), "v1")]
+        asked = [row.user for row in all_of.window(since, float("inf"), "v1")]
         assert log.users(loop, "v1", since, 2) == min(2, len(set(asked)))
         of_one = [row.at for row in all_of.window(since, float("inf"), "v1") if all_of.outcome(row).judged]
         assert log.time_of_newest(loop, "v1", nth, since) == (of_one[-nth] if len(of_one) >= nth else None)

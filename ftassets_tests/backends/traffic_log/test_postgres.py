@@ -315,6 +315,7 @@ def indexes(connection: Connection, schema: str) -> set[str]:
         "v3/postgres_6.sql",
         "v3/postgres_7.sql",
         "v3/postgres_8.sql",
+        "v3/postgres_9.sql",
         "v3/postgres.sql",
     ],
 )

@@ -20,7 +20,8 @@ FILES = {
     7: SAMPLES / "v3" / "traffic_7.sql",
     8: SAMPLES / "v3" / "traffic_8.sql",
     9: SAMPLES / "v3" / "traffic_9.sql",
-    10: SAMPLES / "v3" / "home" / "traffic.sql",
+    10: SAMPLES / "v3" / "traffic_10.sql",
+    11: SAMPLES / "v3" / "home" / "traffic.sql",
 }
 
 

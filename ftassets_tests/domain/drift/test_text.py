@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.domain.drift import Statistic, text_statistics
-from ftassets.domain.drift.text import diversity, lengths, refusals
+from ftassets.domain.drift.text import diversity, lengths
 
 
 def answers(n: int, seed: int, words: int = 12, refused: float = 0.02, repeated: bool = False) -> list[str]:
@@ -58,21 +58,6 @@ def test_refusals_that_fall_away_are_no_alarm() -> None:
     share = next(s for s in text_statistics(many, answers(200, 1, refused=0.0)) if s.name == "refusal_share")
     assert not share.above
     assert share.p_value > 0.9
-
-
-@pytest.mark.parametrize(
-    ("text", "refused"),
-    [
-        ("I'm sorry, I can't do that.", True),
-        ("I\N{RIGHT SINGLE QUOTATION MARK}m unable to open the garage.", True),
-        ("As an AI, I have no garage.", True),
-        ('{"intent": "StartTimer", "minutes": 5}', False),
-        ("Your order is on its way." + " It comes soon." * 20 + " I cannot say when.", False),
-        ("", False),
-    ],
-)
-def test_refusals_show_at_the_beginning(text: str, refused: bool) -> None:
-    assert refusals([text]).tolist() == [refused]
 
 
 def test_diversity_by_hand() -> None:

@@ -53,7 +53,7 @@ def test_each_respect_has_a_lapse_of_its_own_and_a_part() -> None:
     assert PAIR_LAPSES.keys() == PAIR_PARTS.keys() == set(compared_in_shadow(Rollout()))
     assert set(PAIR_LAPSES.values()) == set(PairLapse)
     few = Rollout.model_validate({"guardrails": [{"metric": "errors"}, {"metric": "thumbs_down"}]})
-    assert compared_in_shadow(few) == ["errors", "refusals"], "feedback is not seen"
+    assert compared_in_shadow(few) == ["errors"], "feedback is not seen"
 
 
 def test_it_holds_until_there_are_answers_and_goes_on_then() -> None:
@@ -179,15 +179,15 @@ def test_a_release_starts_in_shadow_where_the_loop_has_it() -> None:
 
 def test_a_pair_says_how_both_answers_ended() -> None:
     form, row = ToolCall(), exchange(1, well_formed=True)
-    mine = exchange(1, version="v2", answer='{ "intent":"on" }', latency_ms=20.0, tokens_out=11, well_formed=True)
+    mine = exchange(1, version="v2", answer='{ "intent":"on" }', latency_ms=20.0, tokens_out=11).judged(form)
     pair = paired(row, mine, form)
     assert (pair.request_id, pair.version, pair.production, pair.at) == ("voice-1", "v2", "v1", 1.0)
     assert (pair.agrees, pair.refused, pair.well_formed, pair.production_well_formed) == (True, False, True, True)
     assert (pair.latency_ms, pair.production_latency_ms, pair.tokens_out, pair.production_tokens_out) == (20.0, 12.5, 11, 9)
-    refused = paired(row, replace(mine, answer="I'm sorry, I cannot do that", well_formed=False), form)
+    refused = paired(row, replace(mine, answer="I'm sorry, I cannot do that").judged(form), form)
     assert (refused.agrees, refused.refused, refused.well_formed) == (False, True, False)
     assert paired(row, replace(mine, well_formed=False, error="the client's own"), form).well_formed is None
-    failed = paired(row, replace(mine, status=502, answer="", error="broke off", well_formed=None), form)
+    failed = paired(row, replace(mine, status=502, answer="", error="broke off", well_formed=None, refused=None), form)
     assert (failed.agrees, failed.refused, failed.well_formed, failed.error) == (None, None, None, "broke off")
     assert paired(replace(row, status=502), mine, form).agrees is None
     assert paired(replace(row, answer="no call"), mine, form).agrees is None, "nothing can be compared with it"

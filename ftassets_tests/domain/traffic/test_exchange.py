@@ -31,6 +31,22 @@ def test_an_answer_without_the_form_is_explained_by_what_the_client_set(answer: 
     assert (row.well_formed, row.error) == ((False, f"{STEERED}stop") if explained else (True, None))
 
 
+def test_an_answer_that_declines_or_is_in_another_language_is_known_as_such() -> None:
+    asked, german = (
+        "Which trains go to Berlin tomorrow morning?",
+        "Morgen fr\u00fch fahren drei Z\u00fcge nach Berlin, der erste um sechs Uhr.",
+    )
+    row = exchange(1, prompt=asked, answer=german)
+    assert (row.refused, row.other_language) == (None, None)
+    judged = row.judged(Text())
+    assert (judged.refused, judged.other_language) == (False, True)
+    english = exchange(1, prompt=asked, answer="I'm sorry, but I cannot look up trains.").judged(Text())
+    assert (english.refused, english.other_language) == (True, False)
+    assert exchange(1, prompt="ok", answer=german).judged(Text()).other_language is None, "too short to tell"
+    assert row.judged(ToolCall()).other_language is None, "a call is in no language"
+    assert exchange(1, answer=" ").judged(ToolCall()).refused
+
+
 @pytest.mark.parametrize("status", [400, 499, 500])
 def test_without_an_answer_there_is_nothing_to_judge(status: int) -> None:
     row: Exchange = exchange(1, answer="", status=status)

