@@ -320,7 +320,7 @@ def test_the_only_user_of_a_candidate_is_enough_to_see_that_it_answers_nothing(b
     assert "last 10 answers all failed" in config_of(requested(bench.rollout()))["reason"]
 
 
-WATCHED = [{"metric": metric, "required": False} for metric in ("errors", "form", "latency")]
+WATCHED = [{"metric": metric, "required": False} for metric in ("errors", "form", "refusals", "latency")]
 SHADOW = loop_of(rollout={**AUTO.rollout.model_dump(mode="json"), "shadow": {"min_requests": 20}, "guardrails": WATCHED})
 
 
