@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from ftassets.cli.commands.doctor import diagnose_base
 from ftassets.config.home import Home
@@ -161,6 +160,8 @@ def test_a_template_without_system_role_can_be_used_and_its_limits_are_said(base
 
 
 def test_answers_may_end_with_any_token_at_which_generation_stops(base: Path) -> None:
+    from transformers import AutoTokenizer  # here, for it takes seconds: every worker of a test run reads this file
+
     _template(ENDLESS.replace("\n", "<|im_start|>"))(base)  # special: a version of this base stops there
     assert wrong(base) == []
     _template(ENDLESS.replace("\n", "!"))(base)
