@@ -27,7 +27,6 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid, Signer
 from ftassets.code_identity import code_identity
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.gates.error_budget import counted
 from ftassets.domain.gates.policy import POOLED, evaluate_gates
@@ -35,6 +34,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.release.approval import Override, entitled, override_objections, still_blocked
 from ftassets.domain.release.attestation import statement
+from ftassets.domain.release.claims import claims
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest, score_tags, version_tags
 from ftassets.reporting.tables import shortened
@@ -198,20 +198,11 @@ def _predicate(
     measured: float,
 ) -> dict:
     return {
+        **claims(report, digest, review, results),
         "base_model": loop.base_model,
-        "base_digest": report.base,
         "tokenizer_digest": manifest.tokenizer_digest,
-        "dataset_commit": report.dataset_commit,
-        "golden_commit": report.golden_commit,
-        "policy_digest": report.policy_digest,
-        "generation": report.generation,
-        "compared_with": report.production,
-        "report_digest": digest,
-        "review_digest": review and digest_of(review.model_dump(mode="json")),
-        "verdicts": {result.name: result.verdict.value for result in results},
         "override": override and override.model_dump(),
         "needs_approval": loop.mode == "propose",
-        "run_id": report.run_id,
         **code_identity(),
         "issued_at": int(time.time()),
         "expires_at": int(measured + loop.release.valid_for),  # it is the evidence that grows old: signing again adds nothing

@@ -295,16 +295,29 @@ def doctor(
 def replay(
     decision: Annotated[
         str,
-        typer.Argument(help="A decision-DIGEST.json or rollouts/LOOP/VERSION.jsonl, or the beginning of a decision's digest."),
+        typer.Argument(
+            help="Name of a loop for all its decisions; or a decision-DIGEST.json or rollouts/LOOP/VERSION.jsonl, or the beginning of "
+            "a retrain decision's digest."
+        ),
     ],
+    since: Annotated[str | None, typer.Option(help="Of a loop, only decisions of this last time, for example 90d.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a stored retrain decision, or the moves of a rollout, again from what is stored; exit code 0 only if they come out the same."""
+    """Make stored decisions again from what is stored with them; exit code 1 if one comes out differently.
+
+    Of a loop: retrains, verdicts of gates, what releases say of their reports, moves of rollouts, and verdicts on drift.
+    """
     from ftassets.cli.commands.replay import replay as run
     from ftassets.cli.commands.replay import replay_rollout
 
+    loops = known_loops()
+    if decision in loops:
+        _replay_loop(loops[decision], since, as_json)
+        return
+    if since is not None:
+        raise InvalidInput(f"--since goes with the name of a loop, and {decision!r} is none of {', '.join(loops) or 'no loops'}")
     of_rollout = decision.endswith(".jsonl") and Path(decision).is_file()
-    found = replay_rollout(Path(decision)) if of_rollout else [run(backend("artifacts"), known_loops(), decision)]
+    found = replay_rollout(Path(decision)) if of_rollout else [run(backend("artifacts"), loops, decision)]
     if as_json:
         show_json([asdict(each) for each in found] if of_rollout else asdict(found[0]))
     else:
@@ -312,6 +325,30 @@ def replay(
             typer.echo(each.describe())
     if not all(each.same for each in found):
         raise typer.Exit(1)
+
+
+def _replay_loop(loop: Any, since: str | None, as_json: bool) -> None:
+    from ftassets.cli.commands import replay_loop as command
+
+    artifacts = backend("artifacts")
+    begin = _begin(since)
+    found = list(command.decisions(artifacts, backend("control"), backend("signer"), loop, begin))
+    without = 0 if begin else command.without_verdicts(artifacts, loop.name, found)
+    if as_json:
+        show_json(command.document(loop.name, found, without))
+    else:
+        show_table(("kind", "decisions", "same", "differ", "unknown"), command.summary(found))
+        for line in command.sentences(found, without):
+            typer.echo(line)
+    if any(each.now is not None and not each.same for each in found):
+        raise typer.Exit(1)
+
+
+def _begin(since: str | None) -> float:
+    """When a last time such as 90d began (epoch seconds); 0 without one."""
+    from ftassets.config.units import seconds
+
+    return time.time() - float(seconds(since)) if since is not None else 0.0
 
 
 @app.command()

@@ -272,10 +272,13 @@ def _pair_2(pair: dict[str, Any]) -> dict[str, Any]:
     return lifted | {"weight": 100 * lifted["weight"]} if "share" in pair else lifted
 
 
+_DECIDES: dict[Name, str] = {"decision": "sensor LOOP__retrain", "gates": "checks of asset eval_report"}
+
+
 def _report(name: Name, what: str, readers: str, version: int = 1, lifts: Mapping[int, Lift] | None = None) -> Kind:
     report = REPORT_KINDS[name]
     place = f"`reports/LOOP/{name}-DIGEST.json`, by the digest of its content"
-    writer = f"asset {report.asset}" if report.asset else "sensor LOOP__retrain"
+    writer = f"asset {report.asset}" if report.asset else _DECIDES[name]
     return Kind(report.format, what, place, _FIELD, writer, readers, version, lifts or {})
 
 
@@ -304,6 +307,7 @@ _ALL = (
     _report("behaviour", "a behaviour report", "people"),
     _report("live-golden", "a live golden report", "asset live_golden_report, people", 2, {1: _live_golden_report_2}),
     _report("decision", "a retrain decision", "`ftassets replay`", 3, {1: _retrain_decision_2, 2: _retrain_decision_3}),
+    _report("gates", "the verdicts of gates, with their policy", "`ftassets replay`, `ftassets backtest`"),
     Kind("human_review", "the reviews people gave of a report",
         "`reports/LOOP/review-REPORT.json`", _FIELD, "`ftassets review import`", "gates, release"),
     Kind("error_budget", "the decisions that count against a loop's error budget",

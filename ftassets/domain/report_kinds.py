@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Name = Literal["eval", "alignment", "drift", "behaviour", "quality", "live-golden", "decision"]
+Name = Literal["eval", "alignment", "drift", "behaviour", "quality", "live-golden", "decision", "gates"]
 
 
 @dataclass(frozen=True)
 class ReportKind:
     """One kind of report, stored as `reports/LOOP/NAME-DIGEST.json`.
 
-    `format` is its kind in `formats.py`; `asset` makes it, None for what the retrain sensor writes. The monitor job materializes the
+    `format` is its kind in `formats.py`; `asset` makes it, None for decisions, which nothing makes again. The monitor job materializes the
     asset if `monitor` is set. `metrics` are the Prometheus metrics of its values and of their limits, which `prometheus.py` describes.
     """
 
@@ -33,6 +33,7 @@ _ALL = (
     ReportKind("live-golden", "live_golden_report", "live_golden_report", monitor=True,
         metrics=("ftassets_live_golden_ratio", "ftassets_live_golden_floor_ratio")),
     ReportKind("decision", "retrain_decision", None),
+    ReportKind("gates", "gate_decision", None),
 )
 # fmt: on
 REPORT_KINDS: dict[Name, ReportKind] = {kind.name: kind for kind in _ALL}

@@ -20,7 +20,7 @@ from typing import Any
 import requests
 
 from ftassets.assets._shared.dataset_files import rated_to_parquet
-from ftassets.assets._shared.stored_reports import policy_digest, verdicts
+from ftassets.assets._shared.stored_reports import keep_decision, policy_digest, verdicts
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.release import _predicate
@@ -165,6 +165,7 @@ def released(home: Home, loop: LoopConfig, digest: str, report_digest: str, cont
     """Override what does not pass, sign the release as the asset does, and approve it."""
     signer = Ed25519Signer(home.keys)
     results = verdicts(control(home), loop, content, report_digest)
+    keep_decision(artifacts(home), loop, content, report_digest, None, results, 1_700_000_000.0)
     forgiven = None
     if any(result.verdict.value != "PASS" for result in results):
         forgiven = override(artifacts(home), control(home), signer, loop, digest, [], "anna", "the judge is new", 3600)

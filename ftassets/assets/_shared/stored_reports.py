@@ -1,6 +1,6 @@
 """What a loop's gates say of a stored eval report, which gates a report was made for, where it is, and how long a monitor's stays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,6 +11,8 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.reviews import read_review
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.evaluation.human_review import Review
+from ftassets.domain.gates.decision import GateDecision
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.presets import single_gates
@@ -88,6 +90,16 @@ def _policy_digest_1(loop: LoopConfig) -> str:
 def _with_judge(gate: dict[str, Any]) -> dict[str, Any]:
     metric = "judge" if gate["metric"] == "llm_judge" else gate["metric"]
     return gate | {"metric": metric, "any_of": [_with_judge(each) for each in gate["any_of"]]}
+
+
+def keep_decision(
+    artifacts: Artifacts, loop: LoopConfig, report: EvalReport, digest: str, review: Review | None, results: Sequence[GateResult], at: float
+) -> None:
+    """Store verdicts on a report, made at `at` (epoch seconds), with all they follow from. A policy that is not the report's has none."""
+    if policy_digest(loop) == report.policy_digest:
+        reviews = len(review.given) if review else 0
+        made = GateDecision(loop=loop.name, report=digest, at=at, reviews=reviews, policy=_policy(loop), results=tuple(results))
+        store_report(artifacts, loop.name, "gates", made.document())
 
 
 def verdicts(control: Control, loop: LoopConfig, report: EvalReport, digest: str) -> list[GateResult]:

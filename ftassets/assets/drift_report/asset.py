@@ -43,6 +43,7 @@ from ftassets.domain.drift import (
 from ftassets.domain.drift.accumulation import (
     EVIDENCE,
     Evidence,
+    Spread,
     WindowEvidence,
     accumulated,
     evidence,
@@ -71,7 +72,8 @@ class DriftMeasurement:
     """A window's comparison with what production knows, and what went into it.
 
     `replaced` is the embedder of a reference that was there and cannot be used any more. `added` is what all windows up to this one
-    added to the evidence that accumulates, oldest first, and `evidence` what it comes to; None where it is not accumulated.
+    added to the evidence that accumulates, oldest first, and `evidence` what it comes to, given by how much harmless windows differ
+    (`spread`); None where it is not accumulated.
     """
 
     production: str | None
@@ -85,6 +87,7 @@ class DriftMeasurement:
     replaced: str | None = None
     added: Sequence[WindowEvidence] = ()
     evidence: Evidence | None = None
+    spread: Spread | None = None
 
     @property
     def embedder_changed(self) -> str | None:
@@ -233,15 +236,16 @@ def measure(
         if not small:
             vectors = np.array([point.vector for point in window]).reshape(len(window), known.reference.vectors.shape[1])
             comparison = compare(known.reference, vectors, rate, policy.min_sample)
-            added, found = tuple(earlier or ()), None
+            added, found, harmless = tuple(earlier or ()), None, None
             if policy.rule != "novelty":
                 comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
             elif earlier is not None and comparison.limit is not None:
                 added = accumulated(known.reference, comparison, [point.at for point in window], begin, end, policy.min_sample, earlier)
-                found = evidence(added, spread(known.reference))
+                harmless = spread(known.reference)
+                found = evidence(added, harmless)
                 comparison = with_evidence(comparison, found, evidence_limit(policy.false_alarms, policy.budget_reports))
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, artifacts)
-            return DriftMeasurement(production, known, begin, end, window, rate, comparison, explanation, replaced, added, found)
+            return DriftMeasurement(production, known, begin, end, window, rate, comparison, explanation, replaced, added, found, harmless)
     nothing, added = Explanation((), ()), tuple(earlier or ())
     return DriftMeasurement(production, known, begin, end, window, rate, not_enough_data(why, blocked=small), nothing, replaced, added)
 
@@ -404,6 +408,7 @@ def report_of(loop: LoopConfig, measured: DriftMeasurement) -> dict:
             "evidence": measured.evidence.value if measured.evidence else None,
             "over_windows": measured.evidence.windows if measured.evidence else 0,
             "windows": [asdict(window) for window in measured.added],
+            "spread": measured.spread and asdict(measured.spread),
         },
         "requests": [point.request_id for point in measured.window],
     }

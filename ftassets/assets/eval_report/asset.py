@@ -1,5 +1,7 @@
 """Candidate, production and untuned base on the same rows: what the promotion gates decide on."""
 
+import time
+
 import dagster as dg
 
 from ftassets.assets._shared.accepted import accepted_candidate, golden_commit
@@ -7,7 +9,7 @@ from ftassets.assets._shared.events import history, metadata_value, names, node,
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.metered import measured
 from ftassets.assets._shared.node import asset, with_signature
-from ftassets.assets._shared.stored_reports import verdicts
+from ftassets.assets._shared.stored_reports import keep_decision
 from ftassets.assets._shared.tracking import track_scores
 from ftassets.assets.eval_report.answering import NotComparable
 from ftassets.assets.eval_report.measuring import measure
@@ -16,6 +18,7 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.error_budget import BudgetDamaged
+from ftassets.backends.control.reviews import read_review
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.backends.registry.base import Registry
@@ -24,6 +27,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import run_mirror
 from ftassets.domain.gates.error_budget import Spending
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.result import GateResult, Verdict
 
 GATES = "promotion_gates"
@@ -80,7 +84,9 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         digest = required(context.instance, key)
         with measured(control, loop.name, GATES, context) as work, failing():
             report = read_eval_report(artifacts, loop.name, digest)
-            results = verdicts(control, loop, report, digest)
+            review = read_review(control, loop.name, digest)
+            results = evaluate_gates(loop.gates, report, review)
+            keep_decision(artifacts, loop, report, digest, review, results, time.time())
             work.made, work.refused = digest, any(result.verdict is not Verdict.PASS for result in results)
         for result in results:
             if dg.AssetCheckKey(key, result.name) in context.selected_asset_check_keys:

@@ -33,5 +33,10 @@ def read_looks(control: Control, loop: str, candidate: str) -> list[RolloutLook]
     return looks
 
 
+def candidates(control: Control, loop: str) -> list[str]:
+    """Versions whose rollouts are recorded. Raises OSError."""
+    return [name.removesuffix(".jsonl") for name in control.names(f"{FOLDER}/{loop}") if name.endswith(".jsonl")]
+
+
 def _key(loop: str, candidate: str) -> str:
     return f"{FOLDER}/{loop}/{candidate}.jsonl"

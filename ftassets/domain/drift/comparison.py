@@ -1,5 +1,6 @@
 """A window of queries against the reference: is it new, and did the mix change?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -213,15 +214,25 @@ def compare(
     )
     informing = mix_statistics(reference, window, clusters)
     moved = moved_clusters(reference, clusters)
+    verdict, reason = verdict_of(statistics)
     alarms = [s for s in statistics if s.alarm]
-    if alarms:
-        verdict, reason = DriftVerdict.ALARM, "; ".join(f"{s.name} {s.value:.3f} is above {s.threshold:.3f}" for s in alarms)
-    else:
-        verdict, reason = DriftVerdict.QUIET, "; ".join(f"{s.name} {s.value:.3f}, threshold {s.threshold:.3f}" for s in statistics)
     return Comparison(
         verdict, reason, statistics, informing, distances, reference.q95, clusters, dense.crowded, moved,
         _is_new(alarms, float((distances > reference.q95).mean()), float(dense.crowded.mean())), _mix_changed(informing, moved),
     )  # fmt: skip
+
+
+def verdict_of(statistics: Sequence[Statistic]) -> tuple[DriftVerdict, str]:
+    """The verdict of a window with its reason: ALARM if one of the statistics is above its threshold."""
+    if alarms := [s for s in statistics if s.alarm]:
+        return DriftVerdict.ALARM, "; ".join(f"{s.name} {s.value:.3f} is above {s.threshold:.3f}" for s in alarms)
+    return DriftVerdict.QUIET, "; ".join(f"{s.name} {s.value:.3f}, threshold {s.threshold:.3f}" for s in statistics)
+
+
+def fixed_rule_verdict(ruled: Statistic) -> tuple[DriftVerdict, str]:
+    """The same of one statistic with a fixed limit."""
+    verdict = DriftVerdict.ALARM if ruled.alarm else DriftVerdict.QUIET
+    return verdict, f"{ruled.name} {ruled.value:.3f} is {'above' if ruled.alarm else 'not above'} the fixed limit {ruled.threshold:g}"
 
 
 def by_fixed_rule(comparison: Comparison, name: str, limit: float) -> Comparison:
@@ -230,8 +241,7 @@ def by_fixed_rule(comparison: Comparison, name: str, limit: float) -> Comparison
         return comparison
     found = next(s for s in comparison.informing if s.name == name)
     ruled = replace(found, threshold=limit, informs_only=False)
-    verdict = DriftVerdict.ALARM if ruled.alarm else DriftVerdict.QUIET
-    reason = f"{name} {ruled.value:.3f} is {'above' if ruled.alarm else 'not above'} the fixed limit {limit:g}"
+    verdict, reason = fixed_rule_verdict(ruled)
     others = (replace(s, informs_only=True) for s in comparison.statistics)
     return replace(comparison, verdict=verdict, reason=reason, statistics=(*others, ruled))
 

@@ -24,6 +24,7 @@ from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.config.home import Home
 from ftassets.domain.drift.accumulation import WindowEvidence, evidence, spread
+from ftassets.domain.drift.verdict_again import stored_verdict, verdict_again
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.testing.hash_embedder import HashEmbedder
@@ -194,6 +195,7 @@ def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(worl
     assert known is not None
     again_found = evidence(stored, spread(known.reference))
     assert again_found.value == second["accumulated"]["evidence"], "a stored report says how strong the evidence was, once more"
+    assert verdict_again(second) == stored_verdict(second)
 
     _, other = world.run(HashEmbedder(32))
     assert [each["queries"] for each in other["accumulated"]["windows"]] == [other["window_queries"]], "another reference: from the start"
