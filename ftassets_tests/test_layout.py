@@ -29,6 +29,7 @@ ELSEWHERE = {
     "cli/test_errors.py": "every command, for errors that a user can cause",
     "cli/test_help_names.py": "the help of every command",
     "cli/test_json.py": "every command with --json",
+    "cli/commands/test_lineage.py": "why.py and impact.py: one home, followed both ways",
     "cli/commands/test_adopt_endpoint.py": "adopt.py for a model behind an endpoint",
     "cli/commands/test_curate_any_bytes.py": "curate.py on files of any bytes",
     "domain/dataset/curation/test_steps.py": "the small steps of curation",

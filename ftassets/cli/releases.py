@@ -11,8 +11,9 @@ import typer
 
 from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
 from ftassets.config.home import Home
+from ftassets.domain.beginnings import the_one
 from ftassets.errors import InvalidInput
-from ftassets.wording import amount, utc
+from ftassets.wording import utc
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="The keys that sign releases and those that are trusted.")
@@ -149,15 +150,14 @@ def revoke(
 ) -> None:
     """Stop trusting a key permanently: what it signed cannot receive more traffic."""
     signer = backend("signer")
-    found = [each for each in signer.known_keys() if key and each.key_id.startswith(key)]
-    if len(found) != 1:
-        raise InvalidInput(f"{amount(len(found), 'key begins', 'keys begin')} with {key!r}: ftassets keys list")
-    signer.revoke(found[0].key_id, reason)
+    known = {each.key_id: each for each in signer.known_keys()}
+    found = known[the_one(key, known, "key")]
+    signer.revoke(found.key_id, reason)
     if as_json:
-        show_json({"key_id": found[0].key_id, "revoked": reason, "active": found[0].active})
+        show_json({"key_id": found.key_id, "revoked": reason, "active": found.active})
         return
-    typer.echo(f"{found[0].key_id} is revoked: {reason}")
-    if found[0].active:
+    typer.echo(f"{found.key_id} is revoked: {reason}")
+    if found.active:
         typer.echo("it was the active key: ftassets keys rotate, then materialize the releases that shall go on")
 
 

@@ -8,7 +8,7 @@ from dagster.components import Component, ComponentLoadContext, scaffold_with
 from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
-from ftassets import assets as lineage
+from ftassets.assets import graph
 from ftassets import automation
 from ftassets.components.scaffolder import FineTuneLoopScaffolder
 from ftassets.config.loop import LoopConfig
@@ -91,6 +91,6 @@ def need_data_files(loop: LoopConfig) -> None:
 
 def build_loop(loop: LoopConfig) -> dg.Definitions:
     """Definitions of one loop, without resources."""
-    assets, checks = lineage.build(loop)
+    assets, checks = graph.build(loop)
     jobs, schedules, sensors = automation.build(loop)
     return dg.Definitions(assets=assets, asset_checks=checks, jobs=jobs, schedules=schedules, sensors=sensors)

@@ -13,9 +13,10 @@ from ftassets.backends.artifacts.versions import FOLDER, load_manifest, version_
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound, RefNotFound
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.beginnings import the_one
 from ftassets.domain.release.version import wanted_parts
+from ftassets.errors import InvalidInput
 from ftassets.gate_service.contract import BadRequest, EvaluateRequest, EvaluationJob
-from ftassets.wording import amount
 
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 
@@ -61,15 +62,10 @@ def find_version(artifacts: Artifacts, model_path: str) -> str:
             raise BadRequest(
                 f"model_path: neither the digest of a version (12 or more of 0-9a-f) nor the path of its folder below {versions}"
             )
-    found = sorted(name for name in artifacts.names(FOLDER) if name.startswith(beginning))
-    if len(found) != 1:
-        many = (
-            f"{amount(len(found), 'version begins', 'versions begin')} with {beginning}: write more of it"
-            if found
-            else f"there is no version {beginning}"
-        )
-        raise BadRequest(f"model_path: {many}")
-    return found[0]
+    try:
+        return the_one(beginning, artifacts.names(FOLDER), "version")
+    except InvalidInput as error:
+        raise BadRequest(f"model_path: {error}") from error
 
 
 def check_artefact(artifacts: Artifacts, version: str, loop: str) -> None:

@@ -17,7 +17,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets import assets
+from ftassets.assets import graph
 from ftassets.assets import traffic, traffic_retention
 from ftassets.assets._shared.dataset_files import dataset_objects, labels_path, pairs_path, pairs_to_parquet, to_parquet
 from ftassets.assets._shared.run_nodes import ALONE
@@ -431,7 +431,7 @@ def test_memory_is_that_of_a_batch(small: World, monkeypatch: pytest.MonkeyPatch
 
 def test_the_node_is_there_only_when_asked_for_and_one_run_at_a_time_works_on_it() -> None:
     def names(**limits: Any) -> set[str]:
-        made, _ = assets.build(loop_config("support", traffic=limits))
+        made, _ = graph.build(loop_config("support", traffic=limits))
         return {key.path[-1] for each in made for key in ([each.key] if isinstance(each, dg.AssetSpec) else each.keys)}
 
     assert "traffic_retention" not in names()

@@ -115,7 +115,7 @@ def test_status_says_what_the_newest_reports_found(home: Home) -> None:
         (["--name", "carl", "--reason", "x"], "release.people"),
         (["--name", "ben", "--reason", "x"], "release.approve"),
         (["--name", "anna", "--reason", "  "], "one sentence"),
-        (["zzz", *YES], "0 versions begin with 'zzz'"),
+        (["zzz", *YES], "'zzz' names no release of support"),
     ],
 )
 def test_who_may_not_or_says_nothing_is_refused_and_nothing_is_written(home: Home, arguments: list[str], words: str) -> None:
@@ -132,7 +132,7 @@ def test_what_could_not_start_anyway_is_not_approved(home: Home) -> None:
 
 def test_an_override_needs_an_evaluated_version(home: Home) -> None:
     digest = released(home, "a")
-    assert "0 versions begin with" in run("override", "support", digest, *YES, "--expires", "24h", code=1).output
+    assert "names no evaluated version of support" in run("override", "support", digest, *YES, "--expires", "24h", code=1).output
     assert "not a duration" in run("override", "support", digest, *YES, "--expires", "soon", code=1).output
     for length in ("0s", "366d", "99999999d"):
         assert "at most 365 days" in run("override", "support", digest, *YES, "--expires", length, code=1).output
@@ -188,7 +188,7 @@ def test_keys_are_rotated_and_revoked_and_releases_say_so(home: Home) -> None:
     assert list(states.values()) == [True]
     path = str(home.releases / "support" / f"{digest}.dsse.json")
     run("verify", path)
-    assert "0 keys begin with 'zz'" in run("keys", "revoke", "zz", "--reason", "x", code=1).output
+    assert "'zz' names no key" in run("keys", "revoke", "zz", "--reason", "x", code=1).output
     run("keys", "revoke", old[:12], "--reason", "laptop lost")
     assert "revoked: laptop lost" in run("keys", "list").stdout
     assert f"its key {old[:12]} was revoked: laptop lost" in run("verify", path, code=1).output

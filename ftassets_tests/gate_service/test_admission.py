@@ -42,7 +42,7 @@ def test_anything_else_is_refused(world: World, name: str) -> None:
 def test_a_beginning_of_several_versions_is_refused(tmp_path: Path) -> None:
     for end in "ab":
         (tmp_path / "versions" / ("1" * 63 + end)).mkdir(parents=True)
-    with pytest.raises(BadRequest, match="2 versions begin with"):
+    with pytest.raises(BadRequest, match="begins 2 names where one version is wanted"):
         find_version(FolderArtifacts(tmp_path), "1" * 12)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -316,10 +316,20 @@ def read_splits(store: DatasetStore, ref: str, loop: str, bad: list[Quarantined]
     return splits
 
 
-def names_in_dataset(store: DatasetStore, ref: str, loop: str) -> Iterator[dict[str, Any]]:
-    """The `row_names` of all splits at `ref`. Raises what `read_splits` raises, but for a row."""
+def names_in_dataset(
+    store: DatasetStore, ref: str, loop: str, wanted: Callable[[Mapping[str, Any]], bool], known: dict[str, list[dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """The wanted ones of the `row_names` of all splits at `ref`. Raises what `read_splits` raises, but for a row.
+
+    `known` keeps them by the digest of their file, for the next call with the same `wanted`: datasets share most files.
+    """
     commit = store.resolve(ref)
-    return (name for _, _, content in shards_of(store, commit, loop, read_index(store, commit, loop)) for name in row_names(content))
+    for split, shards in read_index(store, commit, loop).shards.items():
+        for shard in shards:
+            if shard.digest not in known:
+                content = _shard(store, commit, loop, shard)
+                known[shard.digest] = [{**row, "split": split} for row in row_names(content) if wanted(row)]
+            yield from known[shard.digest]
 
 
 def requests_named(store: DatasetStore, ref: str, loop: str) -> set[str]:
@@ -455,14 +465,18 @@ def shards_of(store: DatasetStore, commit: str, loop: str, index: Index) -> Iter
     """Split, shard and bytes of every file the index names. Raises DatasetError when one is missing or another."""
     for split, shards in index.shards.items():
         for shard in shards:
-            path = shard_path(loop, shard.path)
-            try:
-                content = store.read(commit, path)
-            except ObjectNotFound as error:
-                raise DatasetError(f"the dataset at {commit} is damaged: its index names {path}, which is not there") from error
-            if _digest(content) != shard.digest:
-                raise DatasetError(f"the dataset at {commit} is damaged: {path} is not the file its index names (SHA-256 differs)")
-            yield split, shard, content
+            yield split, shard, _shard(store, commit, loop, shard)
+
+
+def _shard(store: DatasetStore, commit: str, loop: str, shard: Shard) -> bytes:
+    path = shard_path(loop, shard.path)
+    try:
+        content = store.read(commit, path)
+    except ObjectNotFound as error:
+        raise DatasetError(f"the dataset at {commit} is damaged: its index names {path}, which is not there") from error
+    if _digest(content) != shard.digest:
+        raise DatasetError(f"the dataset at {commit} is damaged: {path} is not the file its index names (SHA-256 differs)")
+    return content
 
 
 def _index(

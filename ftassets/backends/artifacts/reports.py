@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
 from ftassets.domain import formats
+from ftassets.domain.beginnings import the_one
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.report import EvalReport
@@ -93,8 +94,6 @@ def report_digests(artifacts: Artifacts, loop: str, kind: Name) -> list[str]:
 def find_report(artifacts: Artifacts, loop: str, kind: Name, beginning: str = "") -> str:
     """Digest of the one stored report that begins so; with nothing given, of the newest. Raises InvalidInput naming what there is."""
     digests = report_digests(artifacts, loop, kind)
-    found = [digest for digest in digests if digest.startswith(beginning)]
-    if not found or (beginning and len(found) > 1):
-        there = ", ".join(digest[:12] for digest in digests) or f"none: materialize {REPORT_KINDS[kind].asset} first"
-        raise InvalidInput(f"loop {loop} has {len(found) or 'no'} reports that begin with {beginning!r}; there is {there}")
-    return found[0]
+    if digests and not beginning:
+        return digests[0]
+    return the_one(beginning, digests, f"{kind} report of {loop}", "" if digests else f"materialize {REPORT_KINDS[kind].asset} first")

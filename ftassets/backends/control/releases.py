@@ -84,6 +84,15 @@ class Releases:
         """What a trusted key signed. Raises StatementMissing, SignatureInvalid (also when the key was revoked), OSError."""
         return self._signer.verify(self._envelope(loop, version, kind))
 
+    def statements(self, loop: str, version: str, kind: Kind = "release") -> Iterator[Signed]:
+        """All envelopes of a version of a kind with a right signature, also those that were replaced, in any order. Raises OSError."""
+        folder, end = f"{FOLDER}/{loop}/{REPLACED}", f"-{version}{SUFFIXES[kind]}"
+        replaced = (f"{folder}/{name}" for name in self._control.names(folder) if name.endswith(end))
+        for content in map(self._control.read, (_key(loop, version, kind), *replaced)):
+            if content is not None:
+                with suppress(SignatureInvalid):
+                    yield self._signer.open(content)
+
     def write(self, loop: str, version: str, kind: Kind, payload: bytes) -> str:
         """Sign and store a statement; the one it replaces is kept. Returns where it is. Raises CannotSign, OSError."""
         key = _key(loop, version, kind)

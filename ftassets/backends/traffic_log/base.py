@@ -132,6 +132,10 @@ class TrafficLog(ABC):
         """Those of these exchanges that the log has, of one loop or of all, in any order."""
 
     @abstractmethod
+    def of_user(self, user: str) -> Iterator[Exchange]:
+        """Exchanges of all loops of a user, as hashed in the log, oldest first, read page by page; none of the empty name."""
+
+    @abstractmethod
     def derived(self, names: Collection[str]) -> set[str]:
         """Ids of all loops that begin with one of these names and a colon: what imports call further exchanges of one id."""
 

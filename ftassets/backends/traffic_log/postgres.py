@@ -56,7 +56,7 @@ from ftassets.domain.traffic.lapses import OF_ANSWER, OF_FEEDBACK
 
 _USE = Use("the traffic log", "FTASSETS_TRAFFIC_URL", LogUnreachable, LogUnusable)
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 _TYPES = {
     str: "text",
     int: "bigint",
@@ -93,6 +93,7 @@ CREATE TABLE traffic_shadow (
 );
 CREATE INDEX traffic_shadow_by_version ON traffic_shadow (loop, version, at);
 """
+_BY_USER = """CREATE INDEX traffic_exchange_by_user ON traffic_exchange ("user", at, number) WHERE "user" <> '';"""
 # what is told of an answer when it is logged, so that nobody reads texts to count it
 _TOLD = """
 ALTER TABLE traffic_exchange ADD COLUMN refused boolean, ADD COLUMN other_language boolean;
@@ -120,6 +121,7 @@ CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, nu
 CREATE TABLE traffic_forgotten (id text PRIMARY KEY, "user" text);
 {_SHADOW}
 {_TOLD}
+{_BY_USER}
 CREATE TABLE traffic_schema (version bigint NOT NULL);
 """
 MIGRATIONS = {
@@ -151,6 +153,7 @@ DROP INDEX traffic_feedback_corrections;
     7: _SHADOW,
     8: "ALTER TABLE traffic_exchange ADD COLUMN client text;",
     9: _TOLD,
+    10: _BY_USER,
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _NOW = "extract(epoch FROM clock_timestamp())"
@@ -229,6 +232,9 @@ WHERE (f.asked_at, e.number) > {_LAST} ORDER BY f.asked_at, e.number LIMIT {PAGE
 _EXCHANGES_NAMED = f"""
 SELECT {_SELECTED} FROM traffic_exchange e
 WHERE e.loop = coalesce(CAST(:loop AS text), e.loop) AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
+_OF_USER = f"""
+SELECT e.at, e.number, {_SELECTED} FROM traffic_exchange e
+WHERE "user" = :user AND "user" <> '' AND (at, number) > {_LAST} ORDER BY at, number LIMIT {PAGE}"""
 _DERIVED = """
 SELECT e.id FROM traffic_exchange e, json_array_elements_text(CAST(:names AS json)) begin WHERE starts_with(e.id, begin)"""
 _SERVED = f"""
@@ -322,7 +328,7 @@ SELECT count(*) FROM gone"""
 _TABLES = ("traffic_exchange", "traffic_feedback", "traffic_shadow")  # with texts of users
 _SIZE = "SELECT " + " + ".join(f"pg_total_relation_size('{table}')" for table in _TABLES)
 _TO_FORGET = """
-SELECT id FROM traffic_exchange WHERE "user" = :user AND loop = coalesce(CAST(:loop AS text), loop)
+SELECT id FROM traffic_exchange WHERE "user" = :user AND "user" <> '' AND loop = coalesce(CAST(:loop AS text), loop)
 UNION
 SELECT named.id FROM json_array_elements_text(CAST(:names AS json)) AS named (id) LEFT JOIN traffic_exchange e ON e.id = named.id
 WHERE e.id IS NULL OR e.loop = coalesce(CAST(:loop AS text), e.loop)"""
@@ -389,6 +395,9 @@ class PostgresTrafficLog(TrafficLog):
     def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         rows = self._run(_EXCHANGES_NAMED, loop=loop, names=_to_json(list(map(_escaped, request_ids))))
         return [Exchange(*row) for row in rows]
+
+    def of_user(self, user: str) -> Iterator[Exchange]:
+        return (Exchange(*row) for row in self._pages(_OF_USER, float("-inf"), user=_escaped(user)))
 
     def derived(self, names: Collection[str]) -> set[str]:
         return {row[0] for row in self._run(_DERIVED, names=_to_json([_escaped(f"{name}:") for name in names]))}

@@ -64,7 +64,7 @@ BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
 RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
 LONGEST_PAUSE = 0.1  # seconds
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 _COUNTS = """
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
@@ -84,6 +84,7 @@ CREATE TABLE shadow (
 );
 CREATE INDEX shadow_by_version ON shadow (loop, version, at);
 """
+_BY_USER = "CREATE INDEX exchange_by_user ON exchange (user, at) WHERE user <> '';"
 # what is told of an answer when it is logged, so that nobody reads texts to count it
 _TOLD = """
 ALTER TABLE exchange ADD COLUMN refused INTEGER;
@@ -110,6 +111,7 @@ CREATE INDEX feedback_by_request ON feedback (request_id, at);
 CREATE TABLE forgotten (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID;
 {_SHADOW}
 {_TOLD}
+{_BY_USER}
 """
 MIGRATIONS = {
     1: "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;",
@@ -138,6 +140,7 @@ DROP INDEX feedback_corrections;
     8: _SHADOW,
     9: "ALTER TABLE exchange ADD COLUMN client TEXT;",
     10: _TOLD,
+    11: _BY_USER,
 }  # from this schema to the next one
 _HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
 _DISK = "check its disk, and that this user may write the file"
@@ -288,6 +291,19 @@ class SqliteTrafficLog(TrafficLog):
     def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         query = f"SELECT {_SELECTED} FROM exchange e WHERE e.loop = coalesce(?, e.loop) AND e.id IN"
         return [_exchange(row) for row in self._among(query, request_ids, loop)]
+
+    def of_user(self, user: str) -> Iterator[Exchange]:
+        since, number = float("-inf"), 0
+        while True:
+            page = self._connection().execute(
+                f"""SELECT e.at, e.rowid, {_SELECTED} FROM exchange e INDEXED BY exchange_by_user
+                    WHERE e.user = ? AND e.user <> '' AND e.at >= ? AND (e.at > ? OR e.rowid > ?) ORDER BY e.at, e.rowid LIMIT {PAGE}""",
+                (storable(user), since, since, number),
+            ).fetchall()  # fmt: skip
+            yield from (_exchange(row[2:]) for row in page)
+            if len(page) < PAGE:
+                return
+            since, number = page[-1][:2]
 
     def derived(self, names: Collection[str]) -> set[str]:
         query = "SELECT id FROM exchange WHERE id > ? AND id < ?"  # a semicolon is the character behind the colon
@@ -461,7 +477,7 @@ class SqliteTrafficLog(TrafficLog):
         connection = self._connection()
         with connection:
             connection.execute("BEGIN IMMEDIATE")  # what is found must be what is deleted
-            of_user = connection.execute("SELECT id FROM exchange WHERE user = ? AND loop = coalesce(?, loop)", (user, loop))
+            of_user = connection.execute("SELECT id FROM exchange WHERE user = ? AND user <> '' AND loop = coalesce(?, loop)", (user, loop))
             ids = {row[0] for row in of_user}
             for name in map(storable, request_ids):
                 found = connection.execute("SELECT loop FROM exchange WHERE id = ?", (name,)).fetchone()

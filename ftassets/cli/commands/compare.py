@@ -17,6 +17,7 @@ from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.registry.base import RegisteredVersion, Registry
 from ftassets.backends.signer.base import SignatureInvalid, Signer
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.beginnings import the_one
 from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
@@ -98,12 +99,9 @@ def find(artifacts: Artifacts, registry: Registry, loops: Iterable[str], text: s
     """The version that the beginning of a digest or a name in the registry names. Raises InvalidInput."""
     registered = [version for loop in loops for version in registry.versions(loop)]
     by_name = {version.digest for version in registered if version.name == text}
-    found = by_name or {digest for digest in digests(artifacts) if text and digest.startswith(text)}
-    if len(found) != 1:
-        known = ", ".join(sorted(found)) or ", ".join(version.name for version in registered[:10]) or "none"
-        many = f"names {amount(len(found), 'version')}" if found else "names no version"
-        raise InvalidInput(f"{text!r} {many}; give more of the digest, or a name: {known}")
-    digest = found.pop()
+    if len(by_name) > 1:
+        raise InvalidInput(f"{text!r} is the name of {amount(len(by_name), 'version')}: give the beginning of a digest instead")
+    digest = by_name.pop() if by_name else the_one(text, digests(artifacts), "version")
     entry = next((version for version in registered if version.digest == digest), None)
     manifest = load_manifest(artifacts, digest)
     return Version(manifest, manifest.loop or (entry.loop if entry else None), entry)

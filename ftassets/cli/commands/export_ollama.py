@@ -16,6 +16,7 @@ from ftassets.backends.control.serve_gate import serve_gate
 from ftassets.backends.signer.base import Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.config.outputs import check_new_folder, replacing, write_file
+from ftassets.domain.beginnings import the_one
 from ftassets.domain.release.decoding import decoding
 from ftassets.domain.release.ollama import ARCHITECTURES, affixes, modelfile
 from ftassets.domain.release.version import MERGED
@@ -47,10 +48,10 @@ def run(
     """Write weights, Modelfile and README of a version (by default the newest release). Raises InvalidInput unless it is released now."""
     check_new_folder(out, force, inputs)
     releases = Releases(control, signer)
-    known = [each for each in releases.versions(loop.name) if version and each.startswith(version)]
-    digest = known[0] if len(known) == 1 else releases.newest(loop.name) if version is None else None
+    made_by = f"materialize {loop.name}/release"
+    digest = releases.newest(loop.name) if version is None else the_one(version, releases.versions(loop.name), "release", made_by)
     if digest is None:
-        raise InvalidInput(f"{loop.name} has no one release {version or ''}: ftassets status lists versions, {loop.name}/release makes one")
+        raise InvalidInput(f"nothing of {loop.name} was released yet: {made_by}")
     source = version_folder(artifacts, digest)
     if load_manifest(artifacts, digest).kind == "endpoint":
         raise InvalidInput(f"version {digest[:12]} is served elsewhere: it has no weights here")

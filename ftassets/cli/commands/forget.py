@@ -167,7 +167,7 @@ def _forgotten(
     request = request and _stored_name(of, traffic_log, day_files, request)
     repeated = [later for loop in of.loops for later in _later_turns(traffic_log, day_files, loop, request)] if request else []
     named = [request] if request else []
-    there, asking = _there(of, traffic_log, day_files, user, named)
+    there, asking = _there(traffic_log, day_files, user, named)
     before = frozenset(traffic_log.forgotten(user)) if user is not None else frozenset()
     earlier = bool(before) or bool(request and request not in there and request in traffic_log.forgotten())
     asked = Subject(frozenset({*named, *there, *before}), user)
@@ -207,10 +207,10 @@ def _unknown(user: str) -> str:
 
 
 def _there(
-    of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], user: str | None, named: Collection[str]
+    traffic_log: TrafficLog, day_files: Sequence[DayFiles], user: str | None, named: Collection[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Ids of a user's and the named requests that the log and the copies of days have, and what they ask, see `asked_in`."""
-    logged = (row for loop in of.loops if user is not None for row in traffic_log.stream(loop) if row.user == user)
+    logged = traffic_log.of_user(user) if user is not None else ()
     rows = [(row.id, asked_in(row.prompt)) for row in chain(traffic_log.named(None, list(named)), logged, _moved(day_files, user, named))]
     return frozenset(name for name, _ in rows), frozenset(known for _, asked in rows for known in asked)
 

@@ -1,7 +1,7 @@
 """What people sign about releases, and what a signed file says: approve, override, verify."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases, StatementMissing, signed_objections
 from ftassets.backends.signer.base import SignatureInvalid, Signed, Signer
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.beginnings import the_one
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.release.approval import (
     APPROVAL_TYPE,
@@ -33,7 +34,6 @@ from ftassets.domain.release.attestation import PREDICATE_TYPE, objections
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.errors import InvalidInput
-from ftassets.wording import amount
 
 LONGEST_OVERRIDE = 365 * 86400.0  # seconds
 KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override"}
@@ -48,7 +48,7 @@ def approve(
     """
     role = role_of(name, loop.release, "approve")
     releases = Releases(control, signer)
-    digest = releases.newest(loop.name) if version is None else _one(version, releases.versions(loop.name), f"release of {loop.name}")
+    digest = releases.newest(loop.name) if version is None else the_one(version, releases.versions(loop.name), f"release of {loop.name}")
     if digest is None:
         raise InvalidInput(f"nothing of {loop.name} was released yet")
     try:
@@ -176,15 +176,8 @@ def _newest_report(artifacts: Artifacts, loop: LoopConfig, version: str) -> str:
     for digest in report_digests(artifacts, loop.name, "eval"):
         with suppress(ReportDamaged):  # a damaged report overrides nothing, and hinders no other
             candidates[digest] = read_eval_report(artifacts, loop.name, digest).candidate
-    wanted = _one(version, set(candidates.values()), f"evaluated version of {loop.name}")
+    wanted = the_one(version, candidates.values(), f"evaluated version of {loop.name}")
     return next(digest for digest, candidate in candidates.items() if candidate == wanted)
-
-
-def _one(beginning: str, names: Iterable[str], what: str) -> str:
-    found = [name for name in names if beginning and name.startswith(beginning)]
-    if len(found) != 1:
-        raise InvalidInput(f"{amount(len(found), 'version begins', 'versions begin')} with {beginning!r} where one {what} should")
-    return found[0]
 
 
 def _said(reason: str) -> str:

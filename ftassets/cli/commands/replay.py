@@ -9,6 +9,7 @@ from typing import Any
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_digests, report_key
 from ftassets.domain import formats
+from ftassets.domain.beginnings import the_one
 from ftassets.domain.canonical import digest_of, parse_json
 from ftassets.domain.retrain import replay as decide_again
 from ftassets.domain.rollout.look import RolloutLook, decided_again
@@ -81,13 +82,9 @@ def replay_rollout(path: Path) -> list[Replayed]:
 
 def _key(artifacts: Artifacts, loops: Iterable[str], text: str) -> str:
     """Name of the one decision whose digest begins so."""
-    named = [(loop, digest) for loop in loops for digest in report_digests(artifacts, loop, "decision")]
-    found = [(loop, digest) for loop, digest in named if text and digest.startswith(text)]
-    if len(found) != 1:
-        advice = "give more of the digest" if found else "give the beginning of the digest of one"
-        raise InvalidInput(f"{text!r} is not a file, and begins {len(found)} of {len(named)} stored decisions: {advice}")
-    loop, digest = found[0]
-    return report_key(loop, "decision", digest)
+    loop_of = {digest: loop for loop in loops for digest in report_digests(artifacts, loop, "decision")}
+    digest = the_one(text, loop_of, "stored decision", "give a file, or the beginning of the digest of one")
+    return report_key(loop_of[digest], "decision", digest)
 
 
 def _words(decision: dict[str, Any]) -> str:

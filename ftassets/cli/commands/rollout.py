@@ -7,6 +7,7 @@ from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.beginnings import the_one
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.shadow_phase import first_weight
 from ftassets.errors import InvalidInput
@@ -33,10 +34,7 @@ def start(stores: Stores, loop: LoopConfig, version: str | None, weight: int | N
         if digest is None:
             raise InvalidInput(f"nothing of {loop.name} was released yet")
     else:
-        found = [each for each in releases.versions(loop.name) if version and each.startswith(version)]
-        if len(found) != 1:
-            raise InvalidInput(f"{len(found)} releases of {loop.name} begin with {version!r}; there are {_listed(releases, loop.name)}")
-        [digest] = found
+        digest = the_one(version, releases.versions(loop.name), f"release of {loop.name}")
     first = weight or first_weight(loop.rollout, stores.serving.state(loop.name), digest)
     return stores.serving.start(loop.name, digest, first, loop.rollout.lease, by, reason)
 
@@ -45,7 +43,3 @@ def ramp(stores: Stores, loop: LoopConfig, weight: int | None, by: str, reason: 
     """Change the candidate's weight in percent, to the loop's next step unless given. Raises ServingError."""
     step = weight or next((each for each in loop.rollout.steps if each > stores.serving.state(loop.name).weight), 100)
     return stores.serving.ramp(loop.name, step, loop.rollout.lease, by, reason)
-
-
-def _listed(releases: Releases, loop: str) -> str:
-    return ", ".join(sorted(each[:12] for each in releases.versions(loop))) or "none"

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -284,12 +285,14 @@ class Commits(History):
         """Each commit of a loop, with the ids of its dataset's rows and the number of other rows that it brought."""
         log = [commit for commit in self._store.log("main", limit=100_000) if len(commit.parents) > 1]  # a merge repeats what it merges
         unmerged = list(self._on_branches(run_branch("")))  # of processes that were killed
+        known: dict[str, list[dict[str, Any]]] = {}
+        wanted = partial(_is_of, who=who)
         for loop in self._loops:
             for commit in [*log, *self._on_branches(refused_folder(loop)), *unmerged]:
                 if commit.metadata.get("loop") == loop:
                     rows: list[str] = []
                     if "content_hash" in commit.metadata:
-                        rows = [row["id"] for row in names_in_dataset(self._store, commit.id, loop) if _is_of(row, who)]
+                        rows = [row["id"] for row in names_in_dataset(self._store, commit.id, loop, wanted, known)]
                     yield loop, commit.id, rows, sum(self._brought(commit, loop, who))
 
     def _on_branches(self, prefix: str) -> Iterator[Commit]:

@@ -661,6 +661,16 @@ class TrafficLogContract:
         log.forget(user="b", request_ids=["voice-2"])
         assert log.forgotten("b") == {"voice-2"}
 
+    def test_a_users_exchanges_of_all_loops_come_oldest_first(self, log: TrafficLog) -> None:
+        log.append([exchange(n, user="a", at=float(n % 3)) for n in range(PAGE + 5)])
+        log.append(
+            [exchange(0, user="a", loop="triage", at=-1.0), exchange(1, user="b", loop="triage"), exchange(2, user="", loop="triage")]
+        )
+        found = list(log.of_user("a"))
+        assert [row.at for row in found] == sorted(row.at for row in found)
+        assert (found[0].id, len({row.id for row in found}), {row.user for row in found}) == ("triage-0", PAGE + 6, {"a"})
+        assert [[row.id for row in log.of_user(name)] for name in ("b", "", "c")] == [["triage-1"], [], []]
+
     def test_forgetting_in_one_loop_leaves_the_other_alone(self, log: TrafficLog) -> None:
         log.append([exchange(1, user="a"), exchange(2, user="a", loop="triage")])
         assert log.forget("voice", "a", ["triage-2", "voice-7"]) == ["voice-1", "voice-7"]

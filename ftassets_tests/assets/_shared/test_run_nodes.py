@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ftassets.assets import build
+from ftassets.assets.graph import build
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.run_nodes import ALONE, LOOP, about, nodes_of, unfinished
 from ftassets.backends.control.files import FilesControl

@@ -12,7 +12,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from ftassets.assets import drift_report, query_embeddings, traffic
+from ftassets.assets import query_embeddings, traffic
+from ftassets.assets.drift_report import asset as drift_report
 from ftassets.assets.drift_report import reference as drift_report_reference
 from ftassets.assets.drift_report.asset import CHECK, WINDOW_END
 from ftassets.backends.artifacts.folder import FolderArtifacts

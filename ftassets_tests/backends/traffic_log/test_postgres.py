@@ -316,6 +316,7 @@ def indexes(connection: Connection, schema: str) -> set[str]:
         "v3/postgres_7.sql",
         "v3/postgres_8.sql",
         "v3/postgres_9.sql",
+        "v3/postgres_10.sql",
         "v3/postgres.sql",
     ],
 )

@@ -21,7 +21,8 @@ FILES = {
     8: SAMPLES / "v3" / "traffic_8.sql",
     9: SAMPLES / "v3" / "traffic_9.sql",
     10: SAMPLES / "v3" / "traffic_10.sql",
-    11: SAMPLES / "v3" / "home" / "traffic.sql",
+    11: SAMPLES / "v3" / "traffic_11.sql",
+    12: SAMPLES / "v3" / "home" / "traffic.sql",
 }
 
 

@@ -154,7 +154,7 @@ def test_a_beginning_several_versions_share_is_refused(home: Home, registry: Mlf
         if digest[0] in digests:
             break
         digests[digest[0]] = digest
-    with pytest.raises(ValueError, match="names 2 versions"):
+    with pytest.raises(ValueError, match="begins 2 names where one version is wanted"):
         run(
             artifacts(home),
             control(home),

@@ -66,7 +66,7 @@ def test_weights_template_and_settings_of_the_release(home: Home, version: str, 
 
 def test_what_is_not_released_now_is_refused_and_nothing_is_written(home: Home, version: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert "support has no one release" in export(out, code=1).output
+    assert "nothing of support was released yet" in export(out, code=1).output
     attest(home, "support", version, expires_at=int(time.time()) - 1)
     assert "the attestation has expired" in export(out, code=1).output
     attest(home, "support", version)

@@ -69,7 +69,7 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(reports: Path) 
     [
         (b"", "not a decision that this version can make again"),
         (b"[]", "not a decision"),
-        (None, "stored decisions: give more of the digest"),
+        (None, "begins 2 names where one stored decision is wanted"),
     ],
 )
 def test_what_is_no_one_decision_is_refused(reports: Path, content: bytes | None, words: str) -> None:

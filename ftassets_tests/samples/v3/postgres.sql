@@ -90,7 +90,7 @@ INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voic
 INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, '6b036b48-1834-448c-b8be-1bbf8a884599', 'voice-0', 1700000100, 'up', NULL, 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000000, 'opens the wrong door', 'late, rude', 1700000100);
 INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, 'e49bf667-7824-47b1-b87f-d88245453917', 'voice-1', 1700000100, NULL, '{"intent": "open"}', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000001, NULL, NULL, 1700000100);
 INSERT INTO traffic_forgotten VALUES ('voice-3', NULL);
-INSERT INTO traffic_schema VALUES (10);
+INSERT INTO traffic_schema VALUES (11);
 INSERT INTO traffic_shadow VALUES ('voice-2', 'voice', 'cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 1700000002, 200, 6, 1.5, 3, 4, true, false, 200, 5, 1, 3, NULL, false, false, '{"intent": "open"}', NULL, NULL, NULL);
 SELECT pg_catalog.setval('traffic_exchange_number_seq', 4, true);
 SELECT pg_catalog.setval('traffic_feedback_number_seq', 2, true);
@@ -104,6 +104,7 @@ ALTER TABLE ONLY traffic_shadow
     ADD CONSTRAINT traffic_shadow_pkey PRIMARY KEY (request_id, version);
 CREATE INDEX traffic_exchange_by_arrival ON traffic_exchange USING btree (loop, stored_at, number);
 CREATE INDEX traffic_exchange_by_time ON traffic_exchange USING btree (loop, at, number);
+CREATE INDEX traffic_exchange_by_user ON traffic_exchange USING btree ("user", at, number) WHERE ("user" <> ''::text);
 CREATE INDEX traffic_exchange_by_version ON traffic_exchange USING btree (loop, version, at, number) INCLUDE (weight, status, well_formed);
 CREATE INDEX traffic_feedback_by_answer ON traffic_feedback USING btree (loop, asked_at);
 CREATE INDEX traffic_feedback_by_request ON traffic_feedback USING btree (request_id, at, number);

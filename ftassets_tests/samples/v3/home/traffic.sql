@@ -32,5 +32,6 @@ CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
 CREATE INDEX exchange_by_arrival ON exchange (loop, stored_at);
 CREATE INDEX feedback_corrections ON feedback (loop, stored_at, asked_at) WHERE correction <> '';
 CREATE INDEX shadow_by_version ON shadow (loop, version, at);
+CREATE INDEX exchange_by_user ON exchange (user, at) WHERE user <> '';
 COMMIT;
-PRAGMA user_version = 11;
+PRAGMA user_version = 12;
