@@ -21,7 +21,9 @@ def why(
     answer: Annotated[str, typer.Argument(metavar="ANSWER-ID", help="Id of the answer, as the client got it.")],
     rows: Annotated[int, typer.Option(min=0, help="Training rows to name.")] = 5,
     texts: Annotated[bool, typer.Option("--texts", help="Show how their requests begin.")] = False,
-    vectors: Annotated[bool, typer.Option(help="Compare by the loop's embedder; without it by words.")] = True,
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="Compare by the loop's embedder, which takes seconds to load; else by words.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Follow an answer back: version, traffic, release, gates, approval, report, run, dataset commit, and the nearest training rows.
@@ -61,7 +63,7 @@ def impact(
 ) -> None:
     """Follow a row, person, commit or base model forward: datasets, versions, reports, releases, endpoints, answers served.
 
-    Versions that went on from such a version count as well. Answers are those of the gateway, as `ftassets cost` counts them.
+    Versions whose training continued from such a version count as well. Answers are those of the gateway, as `ftassets cost` counts them.
     """
     from ftassets.cli.commands import impact as command
     from ftassets.config.profiles import verifier

@@ -8,8 +8,8 @@ from dagster.components import Component, ComponentLoadContext, scaffold_with
 from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
-from ftassets.assets import graph
 from ftassets import automation
+from ftassets.assets import graph
 from ftassets.components.scaffolder import FineTuneLoopScaffolder
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_file_check import model_at

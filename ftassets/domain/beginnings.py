@@ -10,7 +10,7 @@ _LISTED, _SHOWN = 10, 12  # names in a message, and characters of each
 def the_one(beginning: str, names: Iterable[str], what: str, advice: str = "") -> str:
     """The one of the names that begins so, or is exactly so. Raises InvalidInput with the names there are.
 
-    `what` says in the singular what they name, `advice` what to do when there is none.
+    `what` says in the singular what they name, `advice` what to do if no name fits.
     """
     known = sorted(set(names))
     if beginning in known:
@@ -31,5 +31,5 @@ def _list(names: list[str]) -> str:
 
 
 def _common(one: str, other: str) -> int:
-    """Length of what two names begin with in common: they are told apart by one character more."""
+    """Length of what two names begin with in common: one character more tells them apart."""
     return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

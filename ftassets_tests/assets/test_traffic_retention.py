@@ -17,8 +17,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.assets import graph
-from ftassets.assets import traffic, traffic_retention
+from ftassets.assets import graph, traffic, traffic_retention
 from ftassets.assets._shared.dataset_files import dataset_objects, labels_path, pairs_path, pairs_to_parquet, to_parquet
 from ftassets.assets._shared.run_nodes import ALONE
 from ftassets.assets.drift_report.reference import first_answers, wanted_answers

@@ -45,7 +45,7 @@ _ALL = 100_000  # commits
 class Impact:
     """What a thing reached. `kind` says what it was taken for; `unknown` what could not be followed, and why.
 
-    A version of `versions` says `how`: it was trained on such rows, went on from such a version, or has this base.
+    A version of `versions` says `how`: it was trained on such rows, continued from such a version, or has this base.
     """
 
     subject: str
@@ -221,10 +221,10 @@ def _learnt_from(manifest: VersionManifest, commits: Collection[str]) -> str | N
 
 
 def _descendants(manifests: Mapping[str, VersionManifest], found: Mapping[str, str]) -> dict[str, str]:
-    """Versions whose training went on from one of these, or from one that did."""
+    """Versions whose training continued from one of these, or from one that did."""
     more: dict[str, str] = {}
     while new := {
-        digest: f"training went on from {manifest.parent[:12]}"
+        digest: f"training continued from {manifest.parent[:12]}"
         for digest, manifest in manifests.items()
         if manifest.parent and manifest.parent in {*found, *more} and digest not in {*found, *more}
     }:

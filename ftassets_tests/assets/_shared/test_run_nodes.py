@@ -6,9 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ftassets.assets.graph import build
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.run_nodes import ALONE, LOOP, about, nodes_of, unfinished
+from ftassets.assets.graph import build
 from ftassets.backends.control.files import FilesControl
 from ftassets_tests.automation.conftest import loop_of
 

@@ -218,7 +218,7 @@ def test_training_that_went_on_learnt_it_too(world: World) -> None:
     aligned = make_version(world.home, "aligned", LOOP, recipe={"align": {"preferences_commit": world.labels}})
     found = {each["version"]: each["how"] for each in world.impact("r4").versions}
     assert found.keys() == {world.new, child, aligned}
-    assert found[child] == f"training went on from {world.new[:12]}"
+    assert found[child] == f"training continued from {world.new[:12]}"
 
 
 def test_a_golden_row_reaches_the_reports_alone(world: World) -> None:
