@@ -21,9 +21,7 @@ def why(
     answer: Annotated[str, typer.Argument(metavar="ANSWER-ID", help="Id of the answer, as the client got it.")],
     rows: Annotated[int, typer.Option(min=0, help="Training rows to name.")] = 5,
     texts: Annotated[bool, typer.Option("--texts", help="Show how their requests begin.")] = False,
-    vectors: Annotated[
-        bool, typer.Option("--vectors", help="Compare by the loop's embedder, which takes seconds to load; else by words.")
-    ] = False,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Compare rows by the loop's embedder; else by words.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Follow an answer back: version, traffic, release, gates, approval, report, run, dataset commit, and the nearest training rows.
