@@ -145,11 +145,26 @@ def running(home: Home, settings: Mapping[str, Any] = MappingProxyType({})) -> I
     )
     engines.start()
     urls: dict[str, str] = here.recv()
+    try:
+        with gateway_of(home, urls, production, settings) as (url, _):
+            yield url, urls[production], candidate
+    finally:
+        engines.terminate()
+        engines.join(30)
+
+
+@contextmanager
+def gateway_of(
+    home: Home, urls: Mapping[str, str], production: str, settings: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A gateway process in front of engines, with this version in production; its address."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     gateway = subprocess.Popen(
-        [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(port), LOOP, json.dumps(dict(settings))],
+        [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(dict(urls)), str(port), LOOP, json.dumps(dict(settings))],
         env=variables(home),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         until = time.monotonic() + 60
@@ -158,12 +173,10 @@ def running(home: Home, settings: Mapping[str, Any] = MappingProxyType({})) -> I
                 raise RuntimeError("the gateway did not start")
             time.sleep(0.1)
         GatewayServing(home).start(LOOP, production, 100, 600, "bench", "first")
-        yield f"http://127.0.0.1:{port}", urls[production], candidate
+        yield f"http://127.0.0.1:{port}", gateway
     finally:
-        for process in (gateway, engines):
-            process.terminate()
+        gateway.terminate()
         gateway.wait(30)
-        engines.join(30)
 
 
 def serve_engines(folders: list[Path], answer: Connection) -> None:

@@ -1,10 +1,15 @@
-"""`python -m ftassets.testing.gateway_process URLS PORT [LOOP [SETTINGS]]`: a gateway with engines elsewhere, for tests that kill it."""
+"""`python -m ftassets.testing.gateway_process URLS PORT [LOOP [SETTINGS]]`: a gateway with engines elsewhere, for tests that kill it.
+
+SIGUSR1 has it say how many tasks it has.
+"""
 
 import asyncio
 import json
 import signal
 import sys
 from pathlib import Path
+
+import uvicorn
 
 from ftassets.config.home import Home
 from ftassets.gateway.server import serve
@@ -34,11 +39,14 @@ class ElsewhereHost:
 
 async def main() -> None:
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    here = asyncio.get_running_loop()
+    here.add_signal_handler(signal.SIGTERM, stop.set)
+    here.add_signal_handler(signal.SIGUSR1, lambda: print(len(asyncio.all_tasks(here)), flush=True))
     urls, port, loop = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "support"
     settings = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
     await serve(Home.from_env(), {loop: loop_config(loop, **settings)}, ElsewhereHost(urls), stop, port=port)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:  # as the gateway itself does
+        runner.run(main())
