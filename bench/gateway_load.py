@@ -275,9 +275,12 @@ def litellm(engine: str, folder: Path) -> Iterator[Target]:
     model = {"model_name": LOOP, "litellm_params": {"model": "openai/merged", "api_base": f"{engine}/v1", "api_key": "none"}}
     (config := folder / "litellm.yaml").write_text(json.dumps({"model_list": [model]}))
     command = [str(home / "bin/litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
-    with started(
-        command, f"http://127.0.0.1:{port}/health/liveliness", LITELLM_LOG="ERROR", LITELLM_LOCAL_MODEL_COST_MAP="True"
-    ) as process:
+    settings = {
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # as ours: nobody needs a key here
+    }
+    with started(command, f"http://127.0.0.1:{port}/health/liveliness", **settings) as process:
         yield Target(f"http://127.0.0.1:{port}", psutil.Process(process.pid))
 
 
