@@ -12,14 +12,13 @@ import os
 import signal
 from pathlib import Path
 
-import uvicorn
-
 from ftassets.backends.control.kept_loops import keep, kept_loops
 from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loops_folder import loops_folder
 from ftassets.errors import ConfigurationError
+from ftassets.gateway.event_loop import run
 from ftassets.gateway.json_log import FORMAT, log_to_stderr
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
 from ftassets.gateway.server import serve
@@ -77,6 +76,5 @@ def main() -> int:
     parser.add_argument("--log-format", choices=["text", "json"], default=os.environ.get(FORMAT) or "text")
     args = parser.parse_args()
     log_to_stderr(args.log_format == "json")
-    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
-        runner.run(_run(args))
+    run(_run(args))
     return 0

@@ -4,7 +4,6 @@ Text is stored as it is. Calls of tools are stored as the JSON list of them in O
 is text too. What a model thinks before it answers is passed to the client and not stored.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -23,7 +22,7 @@ class Answer:
 
     def take(self, message: Any) -> bool:
         """Add a message or a piece of one (a delta); whether it says anything, thoughts included."""
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):
             return False
         text, thinks = _texts(message.get("content"))
         refusal = message.get("refusal")
@@ -32,7 +31,7 @@ class Answer:
         self._refusal.append(refusal)
         calls = message.get("tool_calls")
         called = [self._call(number, call) for number, call in enumerate(calls)] if isinstance(calls, list) else []
-        if isinstance(function := message.get("function_call"), Mapping):  # what a call was before there were tools
+        if isinstance(function := message.get("function_call"), dict):  # what a call was before there were tools
             called.append(self._call(0, {"function": function}))
         thinks = thinks or any(message.get(name) for name in _THOUGHTS)
         return bool(text or refusal) or any(called) or thinks
@@ -54,12 +53,12 @@ class Answer:
 
     def _call(self, number: int, call: Any) -> bool:
         """Add a call or a piece of one, which is known by its index, else by its place."""
-        if not isinstance(call, Mapping):
+        if not isinstance(call, dict):
             return False
         index = call.get("index")
         known = self._calls.setdefault(index if isinstance(index, int) else number, {"id": "", "name": "", "arguments": ""})
         function = call.get("function")
-        function = function if isinstance(function, Mapping) else {}
+        function = function if isinstance(function, dict) else {}
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):  # some servers send the object itself
             arguments = to_json(arguments).decode()
@@ -72,7 +71,7 @@ class Answer:
 
 def tokens(usage: Any, name: str) -> int | None:
     """A count of tokens as a server reports it; None for what is not a count."""
-    value = usage.get(name) if isinstance(usage, Mapping) else None
+    value = usage.get(name) if isinstance(usage, dict) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
@@ -84,6 +83,6 @@ def _texts(content: Any) -> tuple[str, bool]:
         return content, False
     if not isinstance(content, list):
         return "", False
-    parts = [part for part in content if isinstance(part, Mapping)]
+    parts = [part for part in content if isinstance(part, dict)]
     texts = [part["text"] for part in parts if part.get("type") in ("text", "output_text") and isinstance(part.get("text"), str)]
     return "".join(texts), any(part.get("type") in _THOUGHTS for part in parts)

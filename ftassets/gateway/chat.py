@@ -1,8 +1,8 @@
 """`POST /v1/chat/completions`: choose a version, pass the answer through, and keep its last byte until the row is durable."""
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,7 +93,7 @@ class Chat:
     async def _answer(self, request: Request, asked: Received, claim: Claim | None) -> Response | Relay:
         """Raises Problem; an answer is kept by the claim."""
         ask, name = asked.ask, asked.name
-        key = name or uuid.uuid4().hex
+        key = name or secrets.token_hex(16)
         try:
             route, unavailable = self._router.route(ask.model, key), None
         except UnknownLoop as error:
@@ -105,7 +105,7 @@ class Chat:
             unavailable = Problem(503, str(error), "version_unavailable", retry_after=2, detail=error.detail)
         user = keyed_user(hashed_user(name), self._salt)
         call = Call(
-            f"chatcmpl-{uuid.uuid4().hex}",
+            f"chatcmpl-{secrets.token_hex(16)}",
             route.loop,
             route.version,
             route.weight,

@@ -187,6 +187,7 @@ def configured(app: ASGIApp, limits: Limits, certificate: Path | None = None, ke
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who a proxy says the client is
         timeout_keep_alive=limits.keep_alive,
         ssl_certfile=certificate,
         ssl_keyfile=key,

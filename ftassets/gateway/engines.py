@@ -18,6 +18,7 @@ from ftassets.gateway.router import Route, Router
 from ftassets.wording import amount
 
 _WAIT = re.compile(r"[\w ,:-]{1,40}", re.ASCII)  # seconds, or a date
+_PLAIN_ROLES = frozenset({"system", "user", "assistant"})
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)  # the rest is the loop's
 
 
@@ -107,7 +108,14 @@ class Engines:
 
 def as_read(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Messages in the form that training and evaluation give to the chat template."""
+    if all(map(_is_plain, messages)):
+        return messages
     try:
         return openai_messages(conversation(messages, as_read=True), text_arguments=True)
     except ValueError:  # the model server says what it does not take
         return messages
+
+
+def _is_plain(message: dict[str, Any]) -> bool:
+    """Whether a message is in that form already, as most are: the text of one of three roles, and nothing else."""
+    return len(message) == 2 and message["role"] in _PLAIN_ROLES and isinstance(message.get("content"), str)

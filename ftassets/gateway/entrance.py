@@ -1,6 +1,7 @@
 """What every request of the public listener passes before its route: not too many at once, from a place that may ask."""
 
 import os
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -54,6 +55,7 @@ class Entrance:
         return None
 
 
+@lru_cache(maxsize=256)
 def _is_own(host: str, hosts: frozenset[str]) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""

@@ -87,7 +87,10 @@ async def serve(
         with contextlib.closing(_listen(bind, port)) as public, contextlib.closing(_listen("127.0.0.1", admin_port)) as admin:
             # an engine closes idle connections after 5 s; ours go first, or a request would meet a closing one
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
-            async with aiohttp.ClientSession(connector=connector) as session, contextlib.aclosing(Hosts(host, session)) as hosts:
+            async with (
+                aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+                contextlib.aclosing(Hosts(host, session)) as hosts,
+            ):
                 fleet = Fleet(hosts, artifacts, session)
                 router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock, held)
                 await router.open()

@@ -9,9 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-import uvicorn
-
 from ftassets.config.home import Home
+from ftassets.gateway.event_loop import run
 from ftassets.gateway.server import serve
 from ftassets.testing.releases import loop_config
 
@@ -48,5 +47,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:  # as the gateway itself does
-        runner.run(main())
+    run(main())

@@ -139,4 +139,4 @@ def keyed_user(hashed: str, secret: str) -> str:
 
     Empty without a user. Without the secret, names cannot be tried until one fits.
     """
-    return hmac.new(secret.encode(), hashed.encode(), hashlib.sha256).hexdigest()[:32] if hashed else ""
+    return hmac.digest(secret.encode(), hashed.encode(), "sha256").hex()[:32] if hashed else ""
