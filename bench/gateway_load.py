@@ -176,7 +176,7 @@ def leavers(home: Home, ours: Target, engine: str, process: subprocess.Popen[str
     what = f"{number} clients that left before their answer"
     left = {"at work in the engine": working(engine), "tasks": tasks_of(process) - tasks, "files": ours.process.num_fds() - files}
     for name, count in left.items():
-        yield Row(f"{what}: {name} left {LEFT_S:g} s later", count, name.split()[0], "none", count <= 0)
+        yield Row(f"{what}: {name} {LEFT_S:g} s later", count, "more than before", "none", count <= 0)
     statuses = [row.status for row in log.stream(LOOP, at)]
     wrong = len(statuses) - asked + sum(status != 499 for status in statuses)
     yield Row(f"{what}: rows that are missing, too many or not of status 499", abs(wrong), "rows", "none", wrong == 0)

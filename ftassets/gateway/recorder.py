@@ -41,6 +41,8 @@ class _Copies:
 _Row = Exchange | Feedback | _Copies | _Check
 _Item = tuple[_Row, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
+_Ended = tuple["asyncio.Future[None]", Exception | None]
+
 
 class Recorder:
     """`await record(...)` returns when the row is durable."""
@@ -107,9 +109,12 @@ class Recorder:
             items = [item for item in batch if item is not None and not item[2].done()]
             errors = self._write([row for row, _, _ in items])
             _report(errors)
+            ended: dict[asyncio.AbstractEventLoop, list[_Ended]] = {}
             for (_, loop, future), error in zip(items, errors, strict=True):
+                ended.setdefault(loop, []).append((future, error))
+            for loop, those in ended.items():  # each call wakes the loop
                 if not loop.is_closed():
-                    loop.call_soon_threadsafe(_settle, future, error)
+                    loop.call_soon_threadsafe(_settle_all, those)
             if None in batch:
                 return
 
@@ -157,6 +162,11 @@ def _report(errors: list[Exception | None]) -> None:
     for text in sorted({str(error) for error in failed}):
         alike = [error for error in failed if str(error) == text]
         log.error("%d rows could not be stored: %s", len(alike), text, exc_info=None if isinstance(alike[0], FtassetsError) else alike[0])
+
+
+def _settle_all(ended: Sequence[_Ended]) -> None:
+    for future, error in ended:
+        _settle(future, error)
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ _ENVIRONMENT = {
 }  # by SQLite's result code: what fails for each row, and what to do
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
+_values = attrgetter(*_COLUMNS)
 _EXCHANGE_TRUTHS = [number for number, field in enumerate(fields(Exchange)) if field.type == bool | None]  # SQLite has none
 _SHADOW_COLUMNS = [field.name for field in fields(ShadowAnswer)]
 _SHADOW_TRUTHS = [number for number, field in enumerate(fields(ShadowAnswer)) if field.type == bool | None]
@@ -235,7 +237,7 @@ class SqliteTrafficLog(TrafficLog):
 
     def _insert(self, connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> int:
         marks, now = ", ".join("?" * len(_COLUMNS)), self._clock()
-        rows = [tuple(map(storable, astuple(exchange))) for exchange in exchanges]
+        rows = [tuple(map(storable, _values(exchange))) for exchange in exchanges]
         return connection.executemany(
             f"INSERT INTO exchange ({', '.join(_COLUMNS)}, stored_at) SELECT {marks}, ? "
             "WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE id = ?) ON CONFLICT (id) DO NOTHING",
