@@ -65,7 +65,7 @@ class Client(asyncio.Protocol):
 async def connected(url: str) -> Client:
     """A client of a server."""
     parts = urlsplit(url)
-    _, client = await asyncio.get_running_loop().create_connection(Client, parts.hostname, parts.port)
+    _, client = await asyncio.get_running_loop().create_connection(Client, parts.hostname or "", parts.port or 80)
     return client
 
 
