@@ -743,8 +743,8 @@ GUARDS = (
         "domain/rollout/endpoint.py",
         (
             "traffic for a staged version",
-            ("            return self.candidate\n        return self.production"),
-            ("            return self.candidate\n        return next(iter(self.staged), self.production)"),
+            ("            return self.standby\n        return self.production"),
+            ("            return self.standby\n        return next(iter(self.staged), self.production)"),
             "domain/rollout/test_endpoint.py",
             f"{ROUTER}::test_staged_version_never_gets_traffic",
         ),

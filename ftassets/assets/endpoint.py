@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.held_back import gains_table, promotion_gains
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.shadow_pairs import HEAD, newest_shadow, rows_of, shadow_evidence
 from ftassets.backends.control.base import Control
@@ -69,7 +70,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         journal = serving.journal()
         sync_registry(loop, registry, state, journal)
         made = event(loop, state, journal, config.reason, control)
-        return dg.MaterializeResult(data_version=made["data_version"], metadata=made["metadata"] | _shadow(loop, journal, traffic_log))
+        held = gains_table(promotion_gains(traffic_log, loop, state))
+        return dg.MaterializeResult(
+            data_version=made["data_version"], metadata=made["metadata"] | _shadow(loop, journal, traffic_log) | held
+        )
 
     return endpoint
 

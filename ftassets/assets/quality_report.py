@@ -15,6 +15,7 @@ from ftassets.assets._shared import live
 from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import scored_golden
 from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
+from ftassets.assets._shared.held_back import gains_table, promotion_gains
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import keep_report, place
 from ftassets.backends.artifacts.base import Artifacts
@@ -53,6 +54,7 @@ from ftassets.domain.monitoring.quality import (
     follow,
     local_days,
 )
+from ftassets.domain.rollout.hold_back import Gain
 from ftassets.domain.traffic.exchange import ByUser, Exchange, asked_of
 from ftassets.domain.traffic.retention import DAY
 from ftassets.reporting.tables import table
@@ -97,7 +99,7 @@ class Earlier:
 class Found:
     """What one report finds about a version; `told` are the drops that people know of now.
 
-    Feedback counts up to `age` seconds after its answer.
+    Feedback counts up to `age` seconds after its answer; `gains` are those of the promotion, where users are held back.
     """
 
     production: str | None
@@ -108,6 +110,7 @@ class Found:
     judged: Judged = field(default_factory=Judged)
     told: Sequence[str] = ()
     age: float | None = None
+    gains: Sequence[Gain] = ()
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -132,7 +135,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         notifier: dg.ResourceParam[Notifier],
     ) -> dg.MaterializeResult:
         begin, end = live.window_of(context, loop)
-        production = serving.state(loop.name).production
+        state = serving.state(loop.name)
+        production = state.production
         try:
             earlier = _earlier(artifacts, loop, newest(context.instance, key))
         except ReportDamaged as error:  # no report could be made any more if this one had to be read
@@ -153,7 +157,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         series = with_judged(read_series(loop, traffic_log, production, known, began, end), judged.values, end, loop.timezone)
         found = follow_all(loop, production, (begin, end), series, judged)
         told = tell(loop, routed(control, loop, notifier), found, earlier)
-        return _materialize(loop, context, artifacts, control, replace(found, told=told), live.past_reports(context.instance, key))
+        found = replace(found, told=told, gains=promotion_gains(traffic_log, loop, state))
+        return _materialize(loop, context, artifacts, control, found, live.past_reports(context.instance, key))
 
     return quality_report
 
@@ -371,7 +376,7 @@ def _materialize(
         "measures": dg.MetadataValue.json(measured),
         "report": place(report_key(loop.name, "quality", digest), digest),
     }
-    metadata |= for_trigger(found)
+    metadata |= for_trigger(found) | gains_table(found.gains)
     if note := waits_in_words(loop, found):
         metadata["feedback"] = note
     if judged.identity:

@@ -70,11 +70,12 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             moves = max((transition.number for transition in serving.newest(loop.name, 1)), default=0)
             paused = pause_reason(control, loop.name)
             attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}"
+            released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
             if state.candidate:
-                return _tick(loop, state, control, traffic_log, serving, paused, attempt, now, context.log.info)
+                newer = _newer(loop, state, release, Releases(control, signer), now)
+                return _tick(loop, state, control, traffic_log, serving, paused, attempt, now, context.log.info, newer)
         except ServingError as error:
             return dg.SkipReason(str(error))
-        released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
         if release is None:
             return dg.SkipReason("nothing was released yet")
         attempt += f":{released}"  # released again, it may start where it was rejected before
@@ -108,6 +109,7 @@ def _tick(
     attempt: str,
     now: float,
     tell: Callable[[str], None],
+    newer: str | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
     look: RolloutLook
     decision: RolloutDecision | ShadowDecision
@@ -131,9 +133,21 @@ def _tick(
     serving.renew(loop.name, loop.rollout.lease)
     if paused:
         return dg.SkipReason(f"holding {'in shadow' if state.in_shadow else f'at {state.weight} %'}, the loop is paused: {paused}")
+    if newer and loop.rollout.on_newer == "supersede":
+        reason = "a newer release passed its gates"
+        return _request(loop.name, f"start:{newer}:{attempt}", "start", first_weight(loop.rollout, state, newer), reason)
     if decision.move in (Move.HOLD, Move.NOT_ENOUGH_DATA):
-        return dg.SkipReason(f"{decision.move}: {decision.reason}")
+        waits = f"; release {newer[:12]} waits until this rollout has ended" if newer else ""
+        return dg.SkipReason(f"{decision.move}: {decision.reason}{waits}")
     return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
+
+
+def _newer(loop: LoopConfig, state: EndpointState, release: dg.AssetMaterialization | None, releases: Releases, now: float) -> str | None:
+    """The newest release, if nothing but the rollout under way keeps it from its start."""
+    if release is None or data_version(release) in (state.candidate, state.production):
+        return None
+    offer, _ = offered(loop, release, releases)
+    return offer.version if in_the_way(offer, state, loop.mode, now) is None else None
 
 
 def canary_evidence(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, newest_first: Iterable[Transition]) -> CanaryEvidence:

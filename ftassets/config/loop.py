@@ -658,6 +658,19 @@ class Rollout(Strict):
         description="What happens when interval is over and the candidate has fewer than min_requests good answers. One that is not "
         "proved to be no worse is held in any case.",
     )
+    on_newer: Literal["wait", "supersede"] = Field(
+        "wait",
+        description="What a newer release does while a rollout is under way: it waits until that has ended, or takes the candidate's place "
+        "and begins from the start. A candidate that made place is not rejected, and does not start again by itself.",
+    )
+    hold_back: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="Percent of users that stay on the version before after a promotion, so that what the promotion gained is measured. "
+        "It ends with the next canary, a rollback, or after hold_back_for.",
+    )
+    hold_back_for: Seconds = Field(timedelta(days=14).total_seconds(), description="How long users stay on the version before, at most.")
     server_patience: Seconds = Field(
         timedelta(minutes=3).total_seconds(),
         description="How long the candidate's model server may not answer, while production's does, before the candidate is rolled back. "

@@ -252,6 +252,11 @@ def _row_3(row: dict[str, Any]) -> dict[str, Any]:
     return lifted | ({"messages": [{"role": "user", "content": row["prompt"]}]} if "prompt" in row else {})
 
 
+def _state_3(document: dict[str, Any]) -> dict[str, Any]:
+    """Users may be held back since 3; before that there were none."""
+    return document
+
+
 def _same_day(document: dict[str, Any]) -> dict[str, Any]:
     """Feedback may have a comment since 2, and tags since 3; earlier feedback has none."""
     return document
@@ -292,9 +297,9 @@ _ALL = (
     Kind("endpoint", "the endpoint of a version that is served elsewhere",
         "`versions/DIGEST/endpoint.json`; the digest covers it", _FIELD, "`ftassets adopt`", "assets, gateway"),
     Kind("endpoint_state", "the state of an endpoint",
-        "`gateway/LOOP.state.json`", _FIELD, "gateway", "gateway, gate service", 2, {1: _state_2}),
+        "`gateway/LOOP.state.json`", _FIELD, "gateway", "gateway, gate service", 3, {1: _state_2, 2: _state_3}),
     Kind("journal_entry", "an entry of the gateway's journal",
-        "a line of `gateway/journal.jsonl`", _FIELD, "gateway", "gateway; through it assets, sensors, CLI", 2, {1: _state_2}),
+        "a line of `gateway/journal.jsonl`", _FIELD, "gateway", "gateway; through it assets, sensors, CLI", 3, {1: _state_2, 2: _state_3}),
     Kind("rollout_look", "what the rollout sensor saw of a candidate",
         "a line of `rollouts/LOOP/VERSION.jsonl`", _FIELD, "sensor LOOP__rollout", "asset endpoint, sensor LOOP__reconcile"),
     Kind("client_keys", "the API keys of the gateway's clients, as hashes",

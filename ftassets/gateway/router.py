@@ -45,7 +45,7 @@ class Unavailable(FtassetsError):
 class Route:
     """The version that answers a request: base URL of its server and the percent of traffic it has.
 
-    `instead_of`: the candidate that production answers for, since its server does not; the weight is 0 then, as no choice was made.
+    `instead_of`: the version that production answers for, since its server does not; the weight is 0 then, as no choice was made.
     """
 
     loop: str
@@ -151,8 +151,9 @@ class Router:
         version = state.choose(loop, key)
         if version is None:
             raise Unavailable(f"loop {loop} has no production version yet: release one, then start it")
-        if version == state.candidate and state.production and not self.answers(loop, version) and self.answers(loop, state.production):
-            return Route(loop, state.production, self.fleet.ready[state.production], 0.0, instead_of=version)
+        production = state.production
+        if version != production and production and not self.answers(loop, version) and self.answers(loop, production):
+            return Route(loop, production, self.fleet.ready[production], 0.0, instead_of=version)
         route = Route(loop, version, self.fleet.ready.get(version, ""), float(state.weights[version]))
         if not self.answers(loop, version):
             why = f"version {version[:12]} of {loop} cannot answer now: {self.why_not_in_short(loop, version)}"
@@ -202,16 +203,18 @@ class Router:
 
     async def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         """Give a checked version its first weight, 0 for shadow. Raises UnknownLoop, NotPossible, Refused, HostError."""
-        before = self.state(loop)
-        before.start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
+        before, supersede = self.state(loop), self.loops[loop].rollout.on_newer == "supersede"
+        before.start(digest, weight, lease, self._clock(), supersede)  # say what is impossible before hashing and waiting
         await asyncio.to_thread(self._check_raised, loop, digest)
         async with self.fleet.up(digest), self._changing(loop) as state:
             if state.production != before.production:
                 raise NotPossible(f"production of {loop} changed meanwhile: check its state and start again")
             said = await asyncio.to_thread(self._check_evidence, loop, digest)  # its server took its time: what is true now counts
             self._blocked.pop((loop, digest), None)
-            action = "start" if weight else "shadow"
-            return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
+            if state.candidate not in (None, digest):
+                said.append(f"in place of {str(state.candidate)[:12]}, whose rollout ends here")
+            action, started = "start" if weight else "shadow", state.start(digest, weight, lease, self._clock(), supersede)
+            return await self._write_first(loop, action, by, "; ".join([reason, *said]), started)
 
     async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         """Change the candidate's weight. Raises UnknownLoop, NotPossible, Refused, HostError."""
@@ -232,7 +235,10 @@ class Router:
             else:
                 await asyncio.to_thread(self._check_signature, loop, digest)
             action = "promote" if weight == 100 else "start" if state.in_shadow else "ramp"  # a canary begins with its start
-            return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.ramp(weight, lease, self._clock()))
+            policy = self.loops[loop].rollout
+            hold_back = await asyncio.to_thread(self._hold_back, loop, state) if weight == 100 else 0
+            ramped = state.ramp(weight, lease, self._clock(), hold_back, policy.hold_back_for)
+            return await self._write_first(loop, action, by, "; ".join([reason, *said]), ramped)
 
     async def renew(self, loop: str, lease: float) -> EndpointState:
         """Renew the candidate's lease; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
@@ -262,8 +268,11 @@ class Router:
             async with self._changing(loop) as state:
                 expired = state.expire(now)
                 if expired != state:
-                    lost = expired.candidate != state.candidate
-                    reason = "the candidate's lease was not renewed" if lost else "time of staged versions is up"
+                    reason = "the time of staged versions is up"
+                    if expired.candidate != state.candidate:
+                        reason = "the candidate's lease was not renewed"
+                    elif expired.held_back != state.held_back:
+                        reason = "the time of holding users back is up"
                     try:
                         await self._move_first(loop, "expire", "lease", reason, expired)
                     except OSError:
@@ -350,6 +359,18 @@ class Router:
             except NotApproved as error:
                 raise Refused(str(error)) from error
         return said
+
+    def _hold_back(self, loop: str, state: EndpointState) -> int:
+        """Percent of users to hold back at a promotion: none where the version before is not what was signed."""
+        wanted = self.loops[loop].rollout.hold_back
+        if not wanted or state.production is None:
+            return 0
+        try:
+            self._check_signature(loop, state.production)
+        except Refused as error:
+            log.error("%s: no user is held back: %s", loop, error)
+            return 0
+        return wanted
 
     def _check_held(self, loop: str) -> None:
         if why := self._held.get(loop):

@@ -107,7 +107,7 @@ class JournaledServing(Serving):
         raise NotImplementedError("nothing is served")
 
     def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        return self.transition(self.now.start(digest, weight, lease, self.clock()), "start", by, reason)
+        return self.transition(self.now.start(digest, weight, lease, self.clock()), "start" if weight else "shadow", by, reason)
 
     def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         return self.transition(self.now.ramp(weight, lease, self.clock()), "ramp", by, reason)

@@ -383,3 +383,38 @@ def test_a_retrain_waits_for_a_candidate_in_shadow(bench: Bench) -> None:
     bench.shadow()
     bench.reports("ALARM", "ALARM")
     assert "rollout" in str(skipped(bench.retrain(SHADOW)))
+
+
+# A newer release
+
+
+def test_a_newer_release_waits_or_takes_the_place_by_policy(bench: Bench) -> None:
+    newer = "d" * 64
+    bench.canary(age=10)
+    bench.materialize("release", C)
+    assert "waits" not in skipped(bench.rollout())
+    bench.materialize("release", newer)
+    assert f"release {newer[:12]} waits until this rollout has ended" in skipped(bench.rollout())
+    supersede = loop_of(rollout={**AUTO.rollout.model_dump(mode="json"), "on_newer": "supersede"})
+    request = requested(bench.rollout(supersede))
+    assert config_of(request) == {"action": "start", "weight": 20, "reason": "a newer release passed its gates"}
+    assert request.run_key.startswith(f"start:{newer}:")
+    assert bench.serving.renewed, "the lease is kept until then"
+    in_shadow = loop_of(rollout={**supersede.rollout.model_dump(mode="json"), "shadow": {}})
+    assert config_of(requested(bench.rollout(in_shadow)))["action"] == "start"
+    rules = {"people": {"anna": "lead"}, "approve": ["lead"]}
+    waiting = loop_of(mode="propose", release=rules, rollout={**AUTO.rollout.model_dump(mode="json"), "on_newer": "supersede"})
+    assert "release" not in skipped(bench.rollout(waiting)), "it is not approved"
+    bench.pause("freeze")
+    assert "the loop is paused" in skipped(bench.rollout(supersede))
+
+
+def test_a_failing_candidate_is_rolled_back_before_a_newer_one_takes_its_place(bench: Bench) -> None:
+    bench.canary(age=10)
+    for _ in range(12):
+        bench.traffic.answer(C, 0.2, "", 500)
+        bench.traffic.answer(P, 0.8)
+    bench.materialize("release", "d" * 64)
+    supersede = loop_of(rollout={**AUTO.rollout.model_dump(mode="json"), "on_newer": "supersede"})
+    assert config_of(requested(bench.rollout(supersede)))["action"] == "report"
+    assert bench.serving.now.rejected == (C,)

@@ -155,7 +155,7 @@ def test_a_version_in_production_goes_on_serving(home: Home, loop: LoopConfig, h
     asked = SqliteTrafficLog(home.traffic_db).exchanges(LOOP)
     assert [row.weight for row in asked] == [100.0, 100.0, 100.0, 80.0, 100.0]
     assert asked[-1].version == before["production"]
-    assert state_of(home)["format"] == 2
+    assert state_of(home)["format"] == 3
     journal = Journal(control(home))  # its older lines are those of the earlier release
     assert len(journal.entries()) == 7
     assert journal.state(LOOP) == rolled_back

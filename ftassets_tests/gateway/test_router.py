@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,10 +15,11 @@ from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.domain.release.attestation import statement
+from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.server import CannotServe
 from ftassets.testing.releases import attest, make_version, released
 from ftassets.testing.thread_host import run_gateway_in_thread
-from ftassets_tests.gateway.conftest import LOOPS
+from ftassets_tests.gateway.conftest import LOOPS, Clock, Running
 from ftassets_tests.gateway.test_chat import wait_until
 
 
@@ -209,6 +211,41 @@ def test_second_candidate_waits(serving_a):
     serving_a.start(released(serving_a.home, "b"), 20)
     with pytest.raises(ServingError, match="under way: it ends first"):
         serving_a.start(released(serving_a.home, "c"), 20)
+
+
+def test_by_policy_a_newer_candidate_takes_the_place_and_users_are_held_back_after_a_promotion(home, host):
+    policy = LOOPS["support"].rollout.model_copy(update={"on_newer": "supersede", "hold_back": 5, "hold_back_for": 100.0})
+    loops = {**LOOPS, "support": LOOPS["support"].model_copy(update={"rollout": policy})}
+    clock = Clock()
+    with run_gateway_in_thread(home, loops, host, clock) as (serving, url), httpx.Client(base_url=url, timeout=30) as client:
+        here = Running(home, serving, url, host, client, clock)
+        old, middle, new = (released(home, name) for name in "abc")
+        users = [f"user {i}" for i in range(120)]
+
+        def answering() -> set[str]:
+            return {here.ask(user=user).headers["x-ftassets-version"] for user in users}
+
+        here.start(old)
+        attest(home, "support", new, compared_with=old)
+        here.start(middle, 20)
+        here.start(new, 20)
+        assert weights(serving) == {new: 20, old: 80}
+        assert serving.newest("support", 1)[0].reason == f"because; in place of {middle[:12]}, whose rollout ends here"
+        assert serving.state("support").rejected == ()
+        serving.ramp("support", 100, 60, "test", "next step")
+        assert weights(serving) == {new: 95, old: 5}
+        assert answering() == {new, old}
+        assert {row.weight for row in here.rows() if row.version == old} == {5.0}
+
+        async def gone(digest: str, folder: Path) -> None:
+            raise HostError(f"{digest[:12]} does not start again")
+
+        host.start = gone
+        host.kill(old)
+        wait_until(lambda: answering() == {new})  # a server that is away: its users get production
+        clock.now += 100
+        wait_until(lambda: weights(serving) == {new: 100})
+        assert serving.newest("support", 1)[0].reason == "the time of holding users back is up"
 
 
 # how it is taken away

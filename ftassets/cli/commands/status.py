@@ -137,6 +137,7 @@ def describe(home: Home) -> dict[str, Any]:
                 *about_waiting,
                 *about_shadow,
                 *about_copies,
+                *_held_back(state),
                 *findings(reports),
                 *(f"version {each.version[:12]}: {each.sentence}" for each in approvals),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
@@ -269,6 +270,16 @@ def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list
         return newest_reports(control, loop), []
     except OSError as error:
         return {}, [f"its newest reports cannot be read ({error})"]
+
+
+def _held_back(state: EndpointState) -> list[str]:
+    """Who stays on the version before, and where to read what the promotion gained."""
+    held = state.held_back
+    if held is None or state.standby is None:
+        return []
+    until = datetime.fromtimestamp(held.until, UTC).isoformat(timespec="minutes")
+    who = f"{held.weight} % of users stay on the version before, {state.standby[:12]}, until {until}"
+    return [f"{who}: what the promotion gained is in the newest quality_report, as hold_back"]
 
 
 def _shadow(control: Control, loop: LoopConfig, now: float) -> tuple[list[ShadowRetrain], list[str]]:

@@ -15,6 +15,16 @@ class NotPossible(FtassetsError):
     """The endpoint's state does not allow this transition; the message says what to do first."""
 
 
+class HeldBack(BaseModel):
+    """Share of users (percent) that stay on the standby after a promotion, so that its gain can be measured; times are epoch seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: int = Field(ge=1, le=5, description="Percent of traffic of the version before.")
+    since: float = Field(description="Time of the promotion, in epoch seconds.")
+    until: float = Field(description="When everybody gets production, in epoch seconds.")
+
+
 class EndpointState(BaseModel):
     """Desired state of one loop's endpoint. `weight` is the candidate's percent of traffic; times are epoch seconds."""
 
@@ -28,6 +38,8 @@ class EndpointState(BaseModel):
     since: float = Field(0.0, description="Time of the last change of weights, in epoch seconds.")
     rejected: tuple[str, ...] = Field((), description="Versions that were rolled back: the loop does not start them again by itself.")
     staged: dict[str, float] = Field({}, description="Versions that run without traffic, with their end in epoch seconds.")
+
+    held_back: HeldBack | None = Field(None, description="Users who stay on the standby for a time; none while there is a canary.")
 
     @property
     def phase(self) -> str:
@@ -49,7 +61,8 @@ class EndpointState(BaseModel):
     @property
     def weights(self) -> dict[str, int]:
         """Percent of traffic per version that has any."""
-        weights = {self.candidate: self.weight, self.production: 100 - self.weight}
+        held = {self.standby: self.held_back.weight} if self.held_back else {}
+        weights = {self.candidate: self.weight, self.production: 100 - self.weight - sum(held.values())} | held
         return {version: weight for version, weight in weights.items() if version and weight}
 
     @property
@@ -57,10 +70,16 @@ class EndpointState(BaseModel):
         """Versions whose server must be up."""
         return {v for v in (self.production, self.candidate, self.standby, *self.staged) if v}
 
-    def start(self, digest: str, weight: int, lease: float, now: float) -> "EndpointState":
-        """Give a candidate its first weight, 0 for shadow; the loop's very first version becomes production at once."""
+    def start(self, digest: str, weight: int, lease: float, now: float, supersede: bool = False) -> "EndpointState":
+        """Give a candidate its first weight, 0 for shadow; the loop's very first version becomes production at once.
+
+        `supersede`: it takes the place of another candidate, which is not rejected.
+        """
         if self.candidate and self.candidate != digest:
-            raise NotPossible(f"a rollout of {self.candidate[:12]} is under way: it ends first")
+            if not supersede:
+                raise NotPossible(f"a rollout of {self.candidate[:12]} is under way: it ends first")
+            alone = self.model_copy(update={"candidate": None, "weight": 0, "lease_until": None})
+            return alone.start(digest, weight, lease, now)
         if digest == self.production:
             raise NotPossible(f"{digest[:12]} is production already")
         staged = {version: until for version, until in self.staged.items() if version != digest}
@@ -68,13 +87,20 @@ class EndpointState(BaseModel):
             if self.production is None or self.candidate:
                 what = "the candidate has its place already" if self.candidate else "there is no production whose requests could be copied"
                 raise NotPossible(f"{digest[:12]} cannot start in shadow: {what}")
-            return self.model_copy(update={"candidate": digest, "staged": staged, "weight": 0, "lease_until": now + lease, "since": now})
+            held = None if digest == self.standby else self.held_back
+            return self.model_copy(
+                update={"candidate": digest, "staged": staged, "weight": 0, "lease_until": now + lease, "since": now, "held_back": held}
+            )
         if self.production is None:
             return EndpointState(production=digest, since=now, rejected=self.rejected, staged=staged)
         return self.model_copy(update={"candidate": digest, "staged": staged}).ramp(weight, lease, now)
 
-    def ramp(self, weight: int, lease: float, now: float) -> "EndpointState":
-        """Change the candidate's weight; 100 makes it production and the old production the standby."""
+    def ramp(self, weight: int, lease: float, now: float, hold_back: int = 0, hold_back_for: float = 0.0) -> "EndpointState":
+        """Change the candidate's weight; 100 makes it production and the old production the standby.
+
+        `hold_back` percent of users then stay on that for so many seconds. A canary is compared with production alone: when one begins,
+        holding back ends.
+        """
         if self.candidate is None:
             raise NotPossible("there is no candidate to ramp: start one first")
         if not 0 < weight <= 100:
@@ -88,9 +114,10 @@ class EndpointState(BaseModel):
                     "weight": 0,
                     "lease_until": None,
                     "since": now,
+                    "held_back": HeldBack(weight=hold_back, since=now, until=now + hold_back_for) if hold_back else None,
                 }
             )
-        return self.model_copy(update={"weight": weight, "lease_until": now + lease, "since": now})
+        return self.model_copy(update={"weight": weight, "lease_until": now + lease, "since": now, "held_back": None})
 
     def renew(self, lease: float, now: float) -> "EndpointState":
         """Renew the candidate's lease: it ends `lease` seconds from now."""
@@ -106,15 +133,23 @@ class EndpointState(BaseModel):
             )
         if self.standby and self.production:
             return self.model_copy(
-                update={"production": self.standby, "standby": None, "since": now, "rejected": (*self.rejected, self.production)}
+                update={
+                    "production": self.standby,
+                    "standby": None,
+                    "since": now,
+                    "rejected": (*self.rejected, self.production),
+                    "held_back": None,
+                }
             )
         raise NotPossible("nothing to roll back to: there is neither a candidate nor a standby version")
 
     def expire(self, now: float) -> "EndpointState":
-        """The state after expired leases: a canary whose lease was not renewed loses its traffic, staged versions end."""
+        """The state after its times: a canary whose lease was not renewed loses its traffic, holding back and staged versions end."""
         state = self
         if self.candidate and self.lease_until is not None and now >= self.lease_until:
             state = state.model_copy(update={"candidate": None, "weight": 0, "lease_until": None, "since": now})
+        if self.held_back and now >= self.held_back.until:
+            state = state.model_copy(update={"held_back": None, "since": now})
         staged = {version: until for version, until in state.staged.items() if now < until}
         return state if staged == state.staged else state.model_copy(update={"staged": staged})
 
@@ -131,6 +166,8 @@ class EndpointState(BaseModel):
         update: dict[str, object] = {**sound, "staged": {v: until for v, until in self.staged.items() if v not in damaged}}
         if not sound["candidate"]:
             update |= {"weight": 0, "lease_until": None}
+        if not sound["standby"]:
+            update["held_back"] = None
         state = self.model_copy(update=update)
         return state if state == self else state.model_copy(update={"since": now})
 
@@ -145,10 +182,13 @@ class EndpointState(BaseModel):
     def choose(self, loop: str, key: str) -> str | None:
         """The version that answers for a sticky key: the same key stays on it, and a higher weight only adds keys.
 
-        Each candidate gets keys of its own: a user whose client is broken must not be among the first of every rollout.
+        Each candidate gets keys of its own: a user whose client is broken must not be among the first of every rollout. Those held back are
+        the last ones of the rollout that ended, so that most of them never had the new version.
         """
         if self.candidate and bucket(f"{loop}\x00{self.candidate}", key) < self.weight / 100:
             return self.candidate
+        if self.held_back and self.standby and bucket(f"{loop}\x00{self.production}", key) >= 1 - self.held_back.weight / 100:
+            return self.standby
         return self.production
 
 

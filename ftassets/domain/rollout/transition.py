@@ -42,7 +42,8 @@ def newest_begin(transitions: Sequence[Transition]) -> int | None:
     `transitions` are of one loop, oldest first. A canary that follows a shadow is part of the same rollout.
     """
     for place, each in reversed([*enumerate(transitions)]):
-        after_shadow = place > 0 and transitions[place - 1].state.in_shadow
+        before = transitions[place - 1].state if place else None
+        after_shadow = before is not None and before.in_shadow and before.candidate == each.state.candidate
         if each.action == "shadow" or (each.action == "start" and not after_shadow):
             return place
     return None

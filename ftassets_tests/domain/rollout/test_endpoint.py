@@ -24,13 +24,13 @@ def states(draw):
         try:
             match verb:
                 case "start":
-                    state = state.start(version, draw(weights), 50, now)
+                    state = state.start(version, draw(weights), 50, now, supersede=draw(st.booleans()))
                 case "shadow":
                     state = state.start(version, 0, 50, now)
                 case "ramp":
                     state = state.ramp(draw(weights), 50, now)
                 case "promote":
-                    state = state.ramp(100, 50, now)
+                    state = state.ramp(100, 50, now, hold_back=draw(st.integers(0, 5)), hold_back_for=60)
                 case "rollback":
                     state = state.rollback(now)
                 case "expire":
@@ -56,6 +56,7 @@ def test_weights_add_up_and_servers_are_wanted_for_them(state):
     assert sum(state.weights.values()) == (100 if state.production else 0)
     assert state.weights.keys() <= state.running
     assert state.candidate is None or (state.candidate != state.production and state.lease_until is not None)
+    assert state.held_back is None or (state.standby in state.weights and not state.weight), "at rest or in shadow, never beside a canary"
 
 
 @given(keys, weights, weights)
@@ -165,3 +166,43 @@ def test_sound_standby_takes_the_place_of_a_damaged_production():
     state = EndpointState(production=B, standby=A).start(C, 20, 10, 0)
     left = state.without({B}, 5)
     assert (left.production, left.candidate, left.standby, left.weights) == (A, None, None, {A: 100})
+
+
+# Users who are held back
+
+
+def held(percent: int = 5) -> EndpointState:
+    """B is production since 100; some users stay on A until 200."""
+    return EndpointState(production=A).start(B, 50, 10, 0).ramp(100, 10, 100, hold_back=percent, hold_back_for=100)
+
+
+def test_those_held_back_are_who_would_have_come_last_to_the_new_version() -> None:
+    state, almost = held(), EndpointState(production=A).start(B, 95, 10, 0)
+    assert (state.phase, state.weights, state.held_back.until) == ("serving", {B: 95, A: 5}, 200)
+    users = [f"user {n}" for n in range(2000)]
+    assert [state.choose("loop", user) for user in users] == [almost.choose("loop", user) for user in users]
+    assert {A, B} == {state.choose("loop", user) for user in users}
+
+
+def test_holding_back_ends_with_its_time_a_canary_or_a_rollback_but_not_with_a_shadow() -> None:
+    state = held()
+    assert state.expire(199) is state
+    over = state.expire(200)
+    assert (over.weights, over.standby, over.since, over.rejected) == ({B: 100}, A, 200, ()), "it may still be gone back to"
+    shadow = state.start(C, 0, 10, 110)
+    assert (shadow.phase, shadow.weights) == ("shadow", {B: 95, A: 5})
+    assert shadow.rollback(120).weights == shadow.expire(121).weights == {B: 95, A: 5}
+    assert shadow.ramp(5, 10, 120).weights == state.start(C, 5, 10, 120).weights == {C: 5, B: 95}
+    assert state.rollback(120).weights == {A: 100}
+    assert state.start(A, 0, 10, 120).weights == {B: 100}, "a candidate has no users of its own in shadow"
+    for damaged in ({A}, {B}):
+        assert list(state.without(damaged, 120).weights.values()) == [100]
+    again = state.start(C, 5, 10, 120).ramp(100, 10, 130, hold_back=1, hold_back_for=10)
+    assert again.weights == {C: 99, B: 1}, "the next promotion holds back on the version before it"
+
+
+def test_a_newer_candidate_takes_the_place_of_another_which_is_not_rejected() -> None:
+    canary = EndpointState(production=A).start(B, 20, 10, 0)
+    for weight, weights_then in ((5, {C: 5, A: 95}), (0, {A: 100})):
+        state = canary.start(C, weight, 10, 1, supersede=True)
+        assert (state.candidate, state.weights, state.rejected, state.since, state.lease_until) == (C, weights_then, (), 1, 11)
