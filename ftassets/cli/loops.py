@@ -353,6 +353,35 @@ def _begin(since: str | None) -> float:
 
 @app.command()
 @needs_loops
+def drill(
+    loop: Loop,
+    only: Annotated[list[str] | None, typer.Option(help="Only this guard; may be given again. Without it all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Inject faults into a throw-away copy of a loop and say which guards hold; exit code 1 if one does not.
+
+    The copy has the loop's rules and rows, a temporary home, servers without a model, and the backends of one machine. Nothing of the
+    loop itself is touched.
+    """
+    from ftassets.drill.guards import chosen
+    from ftassets.drill.guards import drill as run
+
+    config, names, found = known_loop(loop), chosen(only or ()), list[Any]()
+    for each in run(config, names):
+        found.append(each)
+        if not as_json:
+            typer.echo(f"{'held' if each.held else 'NOT HELD':<8}  {each.seconds:5.1f} s  {each.guard}")
+    if as_json:
+        show_json({"loop": loop, "held": all(each.held for each in found), "guards": [asdict(each) for each in found]})
+    else:
+        rows = [(each.guard, each.seen, "yes" if each.held else "NO", f"{each.seconds:.1f}") for each in found]
+        show_table(("guard", "seen", "held", "seconds"), rows)
+    if not all(each.held for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+@needs_loops
 def plan(
     loop: Loop,
     requests: Annotated[

@@ -478,10 +478,6 @@ class TestForgedRelease:
         assert green.materialize("release").success
         assert envelope(green, candidate(green)).read_bytes() == before
 
-    def test_an_expired_attestation(self, green: TinyLoop) -> None:
-        with another(green, candidate(green), expires_at=int(time.time()) - 1), pytest.raises(Refused, match="expired"):
-            start(green, candidate(green))
-
     def test_the_attestation_of_another_loop(self, green: TinyLoop) -> None:
         with another(green, candidate(green), loop="other"), pytest.raises(Refused, match="for loop 'other'"):
             start(green, candidate(green))

@@ -1,0 +1,1 @@
+"""A drill: faults injected into a throw-away copy of a loop, and whether each guard holds."""
