@@ -1,9 +1,14 @@
-"""Which code runs here: the digest of the package's files, and the git commit they were checked out from."""
+"""Which code runs here: the digest of the package's files, the git commit they were checked out from, and what is installed."""
 
 import importlib.metadata
+from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.release.bills import Package
 from ftassets.durable import file_digest
 
 PACKAGE = Path(__file__).parent
@@ -16,6 +21,29 @@ def code_identity() -> dict[str, str | None]:
     """
     modules = {path.relative_to(PACKAGE).as_posix(): file_digest(path) for path in sorted(PACKAGE.rglob("*.py"))}
     return {"code_version": importlib.metadata.version("ftassets"), "code_digest": digest_of(modules), "code_commit": _commit()}
+
+
+def installed_packages() -> list[Package]:
+    """All Python packages of this environment, with what each needs of the others here; extras are not counted."""
+    found = {}
+    for each in importlib.metadata.distributions():
+        if name := each.metadata["Name"]:  # what is broken has none
+            stated = next((line for line in (each.metadata["License"] or "").splitlines() if line.strip()), "")
+            classes = [text.rpartition(" :: ")[2] for text in each.metadata.get_all("Classifier") or [] if text.startswith("License ::")]
+            licence = ", ".join(classes) or stated.strip()[:100]
+            made = Package(canonicalize_name(name), each.version, each.metadata["License-Expression"] or "", licence, tuple(_needs(each)))
+            found.setdefault(made.name, made)  # the first on the path is the one that is imported
+    return sorted(found.values())
+
+
+def _needs(package: importlib.metadata.Distribution) -> Iterator[str]:
+    for text in package.requires or []:
+        try:
+            need = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            yield canonicalize_name(need.name)
 
 
 def _commit() -> str | None:

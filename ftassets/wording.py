@@ -16,6 +16,11 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def iso(at: float) -> str:
+    """A time in epoch seconds as documents of others have it (RFC 3339), in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%FT%TZ")
+
+
 def utc(at: float) -> str:
     """A time in epoch seconds as people read it; any number, for a file may be signed with one."""
     try:

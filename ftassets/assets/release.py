@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 import dagster as dg
 
@@ -10,6 +11,7 @@ from ftassets.assets._shared.accepted import accepted_candidate, adapter_refusal
 from ftassets.assets._shared.events import SIGNED, history, made_by, node, refused_gates, required
 from ftassets.assets._shared.failures import REFUSED, failing
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.release_pack import make_pack
 from ftassets.assets._shared.stored_reports import place, same_policy
 from ftassets.assets.eval_report.page import gate_table, verdict_of
 from ftassets.assets.eval_report.rows import as_pooled, read_rows
@@ -110,6 +112,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             dataset_store.tag(f"release/{loop.name}/{report.candidate[:12]}", report.dataset_commit)
         name = version_name(loop, report)
         signed = releases.read(loop.name, report.candidate)
+        pack = make_pack(artifacts, control, dataset_store, signer, loop, manifest, report, signed.payload)
         registered = registry.register(
             loop.name,
             name,
@@ -137,6 +140,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "signed_by": signed.key_id[:12],
                 "report": place(report_file(loop.name, "eval", digest), digest),
                 "attestation": place(releases.file(loop.name, report.candidate), report.candidate),
+                "pack": place(pack, PurePosixPath(pack).name),
                 SIGNED: dg.MetadataValue.json(read_statement(signed.payload)[2]),
             },
         )

@@ -203,6 +203,7 @@ def export_dataset(
     out: Annotated[Path | None, typer.Option("--out", help="New or empty folder for the dataset.")] = None,
     commit: Annotated[str, typer.Option(help="Commit, tag or branch of the dataset.")] = "main",
     ollama: Annotated[Path | None, typer.Option("--ollama", help="New or empty folder for a released version, instead of --out.")] = None,
+    pack: Annotated[Path | None, typer.Option("--pack", help="New or empty folder for a release's pack, instead of --out.")] = None,
     version: Annotated[str | None, typer.Option("--version", help="Beginning of its digest; without it the newest release.")] = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -210,9 +211,12 @@ def export_dataset(
     """Write a dataset as Parquet with its card, as `datasets.load_dataset` opens it, and its preference pairs for TRL's DPO trainer.
 
     With --ollama: a released version with its Modelfile, as `ollama create` reads it. A version that is not released now is refused.
+    With --pack: what goes with a release to others: model card, bills of materials, provenance and the dataset's description, signed.
     """
-    if (out is None) == (ollama is None):
-        raise InvalidInput("give --out for a dataset, or --ollama for a released version")
+    if [out, ollama, pack].count(None) != 2:
+        raise InvalidInput("give --out for a dataset, or --ollama for a released version, or --pack for what goes with a release")
+    if pack is not None:
+        return _pack(loop, version, pack, force, as_json)
     if ollama is not None:
         return _for_ollama(loop, version, ollama, force, as_json)
     assert out is not None
@@ -242,6 +246,19 @@ def _for_ollama(loop: str, version: str | None, out: Path, force: bool, as_json:
     typer.echo(f"version {made.version[:12]} of {loop}: ollama create {loop.replace('_', '-')} -f {out / 'Modelfile'}")
     if made.note:
         typer.secho(made.note, fg=typer.colors.YELLOW, err=True)
+
+
+def _pack(loop: str, version: str | None, out: Path, force: bool, as_json: bool) -> None:
+    from ftassets.backends.control.releases import Releases
+    from ftassets.cli.commands import export_pack
+    from ftassets.config.profiles import verifier
+
+    releases = Releases(backend("control"), verifier(Home.from_env()))
+    made = export_pack.run(backend("artifacts"), releases, known_loop(loop).name, version, out, force, not_to_write_over())
+    if as_json:
+        show_json({"loop": loop, **asdict(made)})
+        return
+    typer.echo(f"release {made.version[:12]} of {loop}: {', '.join(made.files)} in {made.folder}; ftassets verify {made.manifest}")
 
 
 @contextmanager

@@ -79,7 +79,8 @@ def override(
 @needs_loops
 def verify(
     path: Annotated[
-        Path | None, typer.Argument(help="A signed release, approval or override; not with --serve-gate.", exists=True, dir_okay=False)
+        Path | None,
+        typer.Argument(help="A signed release, approval, override or pack.dsse.json; not with --serve-gate.", exists=True, dir_okay=False),
     ] = None,
     files: Annotated[Path | None, typer.Option("--files", help="Folder of the version; without it the one in the home.")] = None,
     loop: Annotated[str | None, typer.Option("--loop", help="The loop it must be for.")] = None,
@@ -90,6 +91,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Who signed a file, what it says, and whether it holds now; exit code 0 only if it does.
+
+    Of a pack, each number of its card and bill is compared with the eval report.
 
     With --serve-gate DIR --loop LOOP: whether DIR may be loaded, for the init container of a model server. Of the home it reads
     releases/LOOP and the public keys in keys; no loop file is needed.

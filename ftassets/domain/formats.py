@@ -366,6 +366,8 @@ _ALL = (
     Kind("revocation", "the revocation of a key",
         "`keys/KEY.revoked.json`; its name alone revokes", _FIELD, "`ftassets keys revoke`", "gateway, CLI, asset release"),
     Kind("release", "a signed release", "`releases/LOOP/VERSION.dsse.json`", _PREDICATE, "asset release, `ftassets adopt`", "gateway, CLI"),
+    Kind("pack", "the signed manifest of a release's pack",
+        "`packs/LOOP/DIGEST/pack.dsse.json`, by the digest of the attestation", _PREDICATE, "asset release", "CLI"),
     Kind("approval", "a signed approval", "`releases/LOOP/VERSION.approval.dsse.json`", _PREDICATE, "`ftassets approve`", "gateway, CLI"),
     Kind("override", "a signed override",
         "`releases/LOOP/VERSION.override.dsse.json`", _PREDICATE, "`ftassets override`", "asset release, gateway, CLI"),

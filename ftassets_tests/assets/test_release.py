@@ -1,6 +1,8 @@
 """What the release asset refuses, and why: one test for each of its guards, without a model, a gateway or MLflow."""
 
+import hashlib
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.policy import RULE
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.approval import Override, override_statement
+from ftassets.domain.release.pack import ATTESTATION, MANIFEST, PACK_TYPE
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ADAPTER, wanted_parts
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -165,6 +168,26 @@ def test_what_passed_every_gate_is_signed_registered_and_tagged(world: World) ->
     [registered] = world.registry.versions("support")
     assert (registered.digest, registered.aliases) == (world.candidate, ("candidate",))
     assert world.store.resolve(f"release/support/{world.candidate[:12]}") == world.dataset
+
+
+def test_the_pack_of_a_release_is_made_once_of_what_was_signed_and_an_older_release_gets_one(world: World) -> None:
+    world.evaluated()
+    assert world.release().success
+    payload = world.releases.payload("support", world.candidate)
+    [folder] = (world.home.root / "packs" / "support").iterdir()
+    assert folder.name == hashlib.sha256(payload).hexdigest()
+    made = {path.name: path.read_bytes() for path in folder.iterdir()}
+    kind, subjects, named = read_statement(world.signer.verify(made.pop(MANIFEST)))
+    assert (kind, named["attestation"]) == (PACK_TYPE, folder.name)
+    assert subjects == {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+    assert made[ATTESTATION] == (world.home.releases / "support" / f"{world.candidate}.dsse.json").read_bytes()
+    shutil.rmtree(folder)  # a release as earlier releases of ftassets made it
+    assert world.release().success
+    assert world.releases.payload("support", world.candidate) == payload
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST} == made, "the same release, the same bytes"
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert world.release().success
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
 def test_a_failed_gate_is_refused(world: World) -> None:

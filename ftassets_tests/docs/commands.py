@@ -88,6 +88,7 @@ NOT_RUN: dict[str, str] = {
     "ftassets up": "runs until Ctrl-C: processes/test_up.py starts it",
     "ftassets demo": "takes a quarter of an hour",
     "ftassets export --ollama": "needs a model: cli/commands/test_export_ollama.py exports one",
+    "ftassets export --pack": "needs a release: cli/commands/test_export_pack.py exports one",
     "ftassets gate-service": "runs until Ctrl-C: cli/commands/test_gate_service.py starts it",
     "ftassets adopt --adapter": "merges an adapter into a model: cli/commands/test_adopt.py does it",
     "ftassets clients": "ends requests without a key, which other pages have: cli/test_clients.py runs it",

@@ -202,6 +202,12 @@ def signed_by(home: Home, signer: Signer) -> str:
     return Releases(control(home), signer).read(LOOP, state_of(home)["state"]["production"]).key_id
 
 
+def test_packs_of_releases_hold(home: Home, loop: LoopConfig, signer: Signer) -> None:
+    for path in (home.root / "packs" / LOOP).glob("*/pack.dsse.json"):  # since v3
+        found = release.verify(artifacts(home), signer, {LOOP: loop}, path, loop=LOOP)
+        assert (found["objections"], found["kind"]) == ([], "pack")
+
+
 def test_versions_are_what_they_were(home: Home, loop: LoopConfig) -> None:
     digests = [path.parent.name for path in home.versions.glob("*/manifest.json")]
     assert len(digests) == 4

@@ -25,6 +25,7 @@ from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.release import _predicate
 from ftassets.backends.artifacts.external import publish_endpoint
+from ftassets.backends.artifacts.packs import pack_key, store_pack
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report, store_report
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
@@ -66,6 +67,8 @@ from ftassets.domain.health.notices import Said
 from ftassets.domain.last_decision import last_decision
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.attestation import statement
+from ftassets.domain.release.bills import Package
+from ftassets.domain.release.pack import pack_files, pack_statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
 from ftassets.domain.rollout.canary import CanaryAnswers, CanaryEvidence, Counts, decide
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -171,7 +174,12 @@ def released(home: Home, loop: LoopConfig, digest: str, report_digest: str, cont
         forgiven = override(artifacts(home), control(home), signer, loop, digest, [], "anna", "the judge is new", 3600)
     manifest = load_manifest(artifacts(home), digest)
     predicate = _predicate(loop, content, report_digest, manifest, results, None, forgiven, time.time())
-    Releases(control(home), signer).write(loop.name, digest, "release", statement(loop.name, digest, manifest.files, predicate))
+    releases, payload = Releases(control(home), signer), statement(loop.name, digest, manifest.files, predicate)
+    releases.write(loop.name, digest, "release", payload)
+    packages = [Package("pydantic", "2.14.0", "MIT", "", ("typing-extensions",)), Package("typing-extensions", "4.16.0", "", "PSF", ())]
+    files = pack_files(loop, manifest, content, payload, releases.envelope(loop.name, digest), b"{}", packages, "3.11.0")
+    manifest_of_pack = signer.sign(pack_statement(loop.name, digest, payload, files))
+    store_pack(artifacts(home), pack_key(loop.name, payload), files, manifest_of_pack)
     approve(artifacts(home), control(home), signer, loop, digest, "anna", "looks right")
 
 
@@ -435,7 +443,7 @@ def dump(database: Path, file: Path) -> None:
 
 def tidy(root: Path) -> None:
     """Remove locks, secrets, and what is not stored text."""
-    keep = {".json", ".jsonl", ".pem", ".sql", ".safetensors"}
+    keep = {".json", ".jsonl", ".md", ".pem", ".sql", ".safetensors"}
     for path in sorted(root.rglob("*"), reverse=True):
         if path.is_file() and (path.suffix not in keep or (path.suffix == ".pem" and not path.name.endswith(".pub.pem"))):
             path.unlink()

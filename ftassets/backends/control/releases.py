@@ -78,11 +78,11 @@ class Releases:
 
     def read(self, loop: str, version: str, kind: Kind = "release") -> Signed:
         """An envelope with a right signature, whether or not its key was revoked. Raises StatementMissing, SignatureInvalid, OSError."""
-        return self._signer.open(self._envelope(loop, version, kind))
+        return self._signer.open(self.envelope(loop, version, kind))
 
     def payload(self, loop: str, version: str, kind: Kind = "release") -> bytes:
         """What a trusted key signed. Raises StatementMissing, SignatureInvalid (also when the key was revoked), OSError."""
-        return self._signer.verify(self._envelope(loop, version, kind))
+        return self._signer.verify(self.envelope(loop, version, kind))
 
     def statements(self, loop: str, version: str, kind: Kind = "release") -> Iterator[Signed]:
         """All envelopes of a version of a kind with a right signature, also those that were replaced, in any order. Raises OSError."""
@@ -152,7 +152,8 @@ class Releases:
             if found is not None:
                 yield found
 
-    def _envelope(self, loop: str, version: str, kind: Kind) -> bytes:
+    def envelope(self, loop: str, version: str, kind: Kind = "release") -> bytes:
+        """An envelope as it is stored, whoever signed it. Raises StatementMissing, OSError."""
         content = self._control.read(_key(loop, version, kind))
         if content is None:
             raise StatementMissing(f"there is no {kind} of version {version[:12]} of {loop}: {self.uri(loop, version, kind)} is not there")

@@ -48,10 +48,7 @@ def run(
     """Write weights, Modelfile and README of a version (by default the newest release). Raises InvalidInput unless it is released now."""
     check_new_folder(out, force, inputs)
     releases = Releases(control, signer)
-    made_by = f"materialize {loop.name}/release"
-    digest = releases.newest(loop.name) if version is None else the_one(version, releases.versions(loop.name), "release", made_by)
-    if digest is None:
-        raise InvalidInput(f"nothing of {loop.name} was released yet: {made_by}")
+    digest = released_version(releases, loop.name, version)
     source = version_folder(artifacts, digest)
     if load_manifest(artifacts, digest).kind == "endpoint":
         raise InvalidInput(f"version {digest[:12]} is served elsewhere: it has no weights here")
@@ -66,6 +63,15 @@ def run(
     write_file(out / "README.md", f"Version {digest} of {loop.name}.\n`ollama create {name} -f Modelfile && ollama run {name}`\n")
     write_file(out / "Modelfile", text)
     return Exported(digest, out, note)
+
+
+def released_version(releases: Releases, loop: str, version: str | None) -> str:
+    """The released version whose digest begins so, without a beginning the newest release. Raises InvalidInput if there is no such one."""
+    made_by = f"materialize {loop}/release"
+    digest = releases.newest(loop) if version is None else the_one(version, releases.versions(loop), "release", made_by)
+    if digest is None:
+        raise InvalidInput(f"nothing of {loop} was released yet: {made_by}")
+    return digest
 
 
 def _modelfile(artifacts: Artifacts, merged: Path, digest: str, loop: LoopConfig) -> tuple[str, str]:

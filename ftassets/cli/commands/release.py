@@ -31,12 +31,13 @@ from ftassets.domain.release.approval import (
     role_of,
 )
 from ftassets.domain.release.attestation import PREDICATE_TYPE, objections
+from ftassets.domain.release.pack import ATTESTATION, PACK_TYPE, pack_objections
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.errors import InvalidInput
 
 LONGEST_OVERRIDE = 365 * 86400.0  # seconds
-KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override"}
+KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override", PACK_TYPE: "pack"}
 
 
 def approve(
@@ -131,6 +132,9 @@ def verify(
         why.append(f"it is for loop {name!r}, not {loop!r}")
     if kind == PREDICATE_TYPE:
         why += _release_objections(artifacts, signed, name, str(predicate.get("version")), files)
+    elif kind == PACK_TYPE:
+        why += [] if signed.revoked is None else [f"its key {signed.key_id[:12]} was revoked: {signed.revoked}"]
+        why += _pack_objections(artifacts, signer, path.parent, name, subjects, predicate)
     elif kind in KINDS:
         why += [] if signed.revoked is None else [f"its key {signed.key_id[:12]} was revoked: {signed.revoked}"]
         why += _said_objections(kind, signed.payload, loops.get(name))
@@ -143,7 +147,7 @@ def verify(
         "kind": KINDS.get(kind, kind),
         "key": signed.key_id,
         "revoked": signed.revoked,
-        "attested": {**predicate, "files": subjects} if kind == PREDICATE_TYPE else predicate,
+        "attested": {**predicate, "files": subjects} if kind in (PREDICATE_TYPE, PACK_TYPE) else predicate,
     }
 
 
@@ -156,6 +160,26 @@ def _release_objections(artifacts: Artifacts, signed: Signed, loop: str, version
         return [f"the files of the version cannot be compared ({error}): name their folder with --files"]
     # whether the loop had a production version when it was adopted is not in the file
     return signed_objections(signed, loop, version, found, manifest.generation, time.time(), first=True)
+
+
+def _pack_objections(
+    artifacts: Artifacts, signer: Signer, folder: Path, loop: str, subjects: Mapping[str, str], predicate: Mapping[str, Any]
+) -> list[str]:
+    """Why the files in a folder are not those of a pack, or their numbers not those of the report."""
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file() and path.name in subjects}
+    try:
+        signed = signer.open(files[ATTESTATION])
+    except KeyError:
+        return [f"{ATTESTATION} is not in the folder of the manifest: it says what the pack is of"]
+    except SignatureInvalid as error:
+        return [f"{ATTESTATION}: {error}"]
+    why = [] if signed.revoked is None else [f"{ATTESTATION}: its key {signed.key_id[:12]} was revoked: {signed.revoked}"]
+    report = None
+    try:
+        report = read_eval_report(artifacts, loop, str(predicate.get("report_digest")))
+    except ReportDamaged as error:
+        why.append(f"the numbers cannot be compared: {error}")
+    return why + pack_objections(subjects, predicate, files, signed.payload, report)
 
 
 def _said_objections(kind: str, payload: bytes, loop: LoopConfig | None) -> list[str]:

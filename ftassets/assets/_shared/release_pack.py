@@ -1,0 +1,45 @@
+"""Making the pack of a release from what was signed, its report, the dataset's description and what is installed here."""
+
+import platform
+
+from ftassets.assets._shared.dataset_files import croissant_path
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.packs import has_pack, pack_key, store_pack
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.releases import Releases
+from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
+from ftassets.backends.signer.base import Signer
+from ftassets.code_identity import installed_packages
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.release.pack import pack_files, pack_statement
+from ftassets.domain.release.version import VersionManifest
+
+
+def make_pack(
+    artifacts: Artifacts,
+    control: Control,
+    store: DatasetStore,
+    signer: Signer,
+    loop: LoopConfig,
+    manifest: VersionManifest,
+    report: EvalReport,
+    payload: bytes,
+) -> str:
+    """The name of the pack of an attestation with these bytes; made and signed unless it is there. Raises CannotSign, OSError."""
+    key = pack_key(loop.name, payload)
+    if not has_pack(artifacts, key):
+        envelope = Releases(control, signer).envelope(loop.name, manifest.digest)
+        files = pack_files(
+            loop, manifest, report, payload, envelope, _croissant(store, loop.name, report.dataset_commit), installed_packages(),
+            platform.python_version(),
+        )  # fmt: skip
+        store_pack(artifacts, key, files, signer.sign(pack_statement(loop.name, manifest.digest, payload, files)))
+    return key
+
+
+def _croissant(store: DatasetStore, loop: str, commit: str) -> bytes | None:
+    try:
+        return store.read(commit, croissant_path(loop))
+    except ObjectNotFound:  # an earlier release wrote none
+        return None
