@@ -25,7 +25,7 @@ def code_identity() -> dict[str, str | None]:
 
 def installed_packages() -> list[Package]:
     """All Python packages of this environment, with what each needs of the others here; extras are not counted."""
-    found = {}
+    found: dict[str, Package] = {}
     for each in importlib.metadata.distributions():
         if name := each.metadata["Name"]:  # what is broken has none
             stated = next((line for line in (each.metadata["License"] or "").splitlines() if line.strip()), "")

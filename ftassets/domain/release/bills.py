@@ -68,7 +68,7 @@ def model_bill(
         ),
     }
     base: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": _BASE, "name": manifest.base_model, "version": report.base}
-    data = [
+    data: list[dict[str, Any]] = [
         {
             "type": "data",
             "bom-ref": ref,
