@@ -82,7 +82,8 @@ def model_bill(
             (_GOLDEN, "golden set", report.golden_commit, None),
         )
     ]
-    needs = [{"ref": _MODEL, "dependsOn": [_BASE, _DATASET]}, *({"ref": ref} for ref in (_BASE, _DATASET, _GOLDEN))]
+    needs: list[dict[str, Any]] = [{"ref": ref} for ref in (_BASE, _DATASET, _GOLDEN)]
+    needs.append({"ref": _MODEL, "dependsOn": [_BASE, _DATASET]})
     return _bill("model", model, [base, *data], needs, attested, attestation)
 
 
