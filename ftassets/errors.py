@@ -7,6 +7,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - AdoptionRefused: The model cannot be adopted; the message says why and what to do.
   - ArtifactConflict: Something else is stored under a name already: what was written once is not replaced.
   - ArtifactMissing: Nothing is stored under a name.
+  - BackupDamaged: A backup is incomplete, was changed, or cannot be opened with this passphrase; the message names what.
   - BadRequest: The request cannot be evaluated: the message says what is wrong with it.
   - BaseModelMissing: The base model is not on this machine; the message says how to get it.
   - CannotServe: The gateway cannot run on this machine; the message says what to change.

@@ -20,7 +20,7 @@ def the_one(beginning: str, names: Iterable[str], what: str, advice: str = "") -
         return found[0]
     if found:
         raise InvalidInput(f"{beginning!r} begins {len(found)} names where one {what} is wanted: {_list(found)}; give more of it")
-    there = f"there is {_list(known)}" if known else "there are none"
+    there = f"there is {_list(known)}" if known else "nothing is stored"
     raise InvalidInput(f"{beginning!r} names no {what}; {there}{f': {advice}' if advice else ''}")
 
 

@@ -169,7 +169,7 @@ def test_production_without_its_variables_names_them(monkeypatch: pytest.MonkeyP
 def test_what_is_in_the_home_needs_no_variable_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTASSETS_PROFILE", "production")
     assert run("keys", "list").output.startswith("no keys yet")
-    assert "'abc' names no stored decision; there are none: give a file" in refused("replay", "abc")
+    assert "'abc' names no stored decision; nothing is stored: give a file" in refused("replay", "abc")
     assert "it has no human_review gate" in refused("review", "import", LOOP, str(GOLDEN), "--name", "anna")
 
 

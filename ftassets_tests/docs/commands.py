@@ -51,8 +51,11 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
         "FILE": lambda w: str(w.loop.dataset.seed),
         "LOOP.yaml": lambda w: str(w.file),
     },
+    "ftassets backup": {"DISK": lambda w: w.fresh("disk"), "FILE": lambda w: _passphrase(w)},
+    "ftassets restore": {"FILE": lambda w: _passphrase(w)},
     "ftassets check": {"NAME": lambda w: LOOP},
     "ftassets doctor": {"NAME": lambda w: LOOP},
+    "ftassets impact": {"ID": lambda w: w.request()},
     "ftassets init": {"NAME": lambda w: w.fresh("loop").rpartition("/")[2].replace("-", "_")},
     "ftassets forget": {"HASH": lambda w: w.user(), "ID": lambda w: w.request()},
     "ftassets import-traffic": {"FILE": lambda w: _chat_log(w)},
@@ -62,6 +65,7 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
     "ftassets review import": {"FILE.csv": lambda w: w.reviewed(), "NAME": lambda w: "carla"},
     "ftassets simulate": {"FILE": lambda w: str(w.file)},
     "ftassets user-hash": {"NAME": lambda w: "somebody"},
+    "ftassets why": {"ANSWER": lambda w: w.request()},
     "ftassets verify": {
         "FILE": lambda w: str(w.release),
         "DIR": lambda w: str(w.home.versions / w.release.name.removesuffix(".dsse.json")),
@@ -94,6 +98,8 @@ NOT_RUN: dict[str, str] = {
     "ftassets clients": "ends requests without a key, which other pages have: cli/test_clients.py runs it",
     "ftassets review pairs": "needs a loop with an LLM judge: cli/commands/test_review.py runs it",
     "ftassets reproduce": "trains a model: cli/commands/test_reproduce.py does it",
+    "ftassets restore": "wants a home that is not there: processes/test_backup.py restores one",
+    "ftassets verify-backup": "wants a backup: processes/test_backup.py checks some",
     "ftassets simulate": "takes minutes: cli/commands/test_simulate.py runs the example",
     "make": "installs, tests or serves: its targets are looked up in the Makefile",
     "docker": "needs a Docker daemon: the files it names are read",
@@ -255,6 +261,12 @@ def _subcommand(command: click.Command, words: list[str]) -> Iterator[str]:
             yield f"there is no command {words[0]}"
             return
         command, words = below, words[1:]
+
+
+def _passphrase(w: World) -> str:
+    path = Path(w.fresh("passphrase"))
+    path.write_text("correct horse")
+    return str(path)
 
 
 def _chat_log(world: World) -> str:

@@ -16,7 +16,7 @@ def test_the_one_name_that_begins_so_is_found_and_a_whole_name_is_itself(beginni
     [
         ("x", ["abc", "def"], "'x' names no key; there is abc, def: make one"),
         ("", ["abc"], "'' names no key; there is abc"),
-        ("x", [], "'x' names no key; there are none: make one"),
+        ("x", [], "'x' names no key; nothing is stored: make one"),
         ("a", ["a" * 20 + "1", "a" * 20 + "2"], f"begins 2 names where one key is wanted: {'a' * 20}1, {'a' * 20}2; give more of it"),
         ("a", [f"a{number:02}" for number in range(12)], "a08, a09 and 2 more; give more"),
     ],

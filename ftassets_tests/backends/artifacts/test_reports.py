@@ -44,7 +44,7 @@ def test_a_report_is_found_by_the_beginning_of_its_digest_and_without_one_the_ne
 
 @pytest.mark.parametrize(
     ("loop", "beginning", "said"),
-    [("triage", "a", "begins 2 names"), ("triage", "x", "names no eval report of triage"), ("other", "", "there are none: ")],
+    [("triage", "a", "begins 2 names"), ("triage", "x", "names no eval report of triage"), ("other", "", "nothing is stored: ")],
 )
 def test_what_names_no_one_report_is_refused_with_those_there_are(artifacts: FolderArtifacts, loop: str, beginning: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):

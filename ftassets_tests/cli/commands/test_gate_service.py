@@ -40,7 +40,7 @@ def test_it_answers_until_it_is_stopped(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{port}/evaluate"
         assert requests.post(url, json=body, timeout=30).status_code == 401
         answer = requests.post(url, json=body, headers={"authorization": f"Bearer {'k' * 32}"}, timeout=30)
-        assert (answer.status_code, answer.json()["message"]) == (400, "model_path: '000000000000' names no version; there are none")
+        assert (answer.status_code, answer.json()["message"]) == (400, "model_path: '000000000000' names no version; nothing is stored")
         service.send_signal(signal.SIGTERM)
         service.wait(15)
     finally:
