@@ -110,7 +110,8 @@ class JournaledServing(Serving):
         return self.transition(self.now.start(digest, weight, lease, self.clock()), "start" if weight else "shadow", by, reason)
 
     def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        return self.transition(self.now.ramp(weight, lease, self.clock()), "ramp", by, reason)
+        action = "promote" if weight == 100 else "start" if self.now.in_shadow else "ramp"
+        return self.transition(self.now.ramp(weight, lease, self.clock()), action, by, reason)
 
     def renew(self, loop: str, lease: float) -> EndpointState:
         return self.now

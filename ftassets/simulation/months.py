@@ -40,6 +40,7 @@ from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.health.notices import LASTS
 from ftassets.domain.monitoring.finding import together
 from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.rollout.shadow_phase import is_copied, paired
 from ftassets.domain.traffic.retention import DAY
 from ftassets.simulation.history import History, JournaledServing, at_time
 from ftassets.simulation.scenario import MOST_REQUESTS, Event, Scenario
@@ -105,8 +106,7 @@ class Simulation:
 
     def __init__(self, loop: LoopConfig, scenario: Scenario, home: Home, instance: dg.DagsterInstance) -> None:
         changed = {"notify": Notify(), "task": Task(system_prompt="simulated"), "automation": True}
-        no_copies = loop.rollout.model_copy(update={"shadow": None})  # no candidate answers here
-        self.loop = loop.model_copy(update={**changed, "rollout": no_copies})
+        self.loop = loop.model_copy(update=changed)
         self.scenario, self.home = scenario, home
         self.now = self._midnight(0)
         self.told, self.trained = Told(), list[tuple[int, str]]()
@@ -191,7 +191,10 @@ class Simulation:
                 said = answer(topics[place] if right[place] else "wrong")
                 asked.append(replace(row, answer="", status=502) if failed[place] else replace(row, answer=said))
             self.now = until
-            self.traffic.append([row.judged(self.loop.task.form) for row in asked])
+            asked = [row.judged(self.loop.task.form) for row in asked]
+            self.traffic.append(asked)
+            if self.serving.now.in_shadow:
+                self._copies(asked, [topics[place] for place in came], level, outage)
             rows += asked
             if len(edges) > 2:
                 with at_time(until):
@@ -214,6 +217,19 @@ class Simulation:
         unknown = float(np.mean([topic not in known for topic in topics])) if topics else 0.0
         date = datetime.fromtimestamp(begin, ZoneInfo(self.loop.timezone)).strftime("%Y-%m-%d")
         return Day(day, date, count, unknown, good, labels, happened=told)
+
+    def _copies(self, rows: list[Exchange], topics: list[str], level: float, outage: float) -> None:
+        """What the candidate in shadow answers to the copies of requests that production has answered."""
+        candidate, policy, form = self.serving.now.candidate or "", self.loop.rollout.shadow, self.loop.task.form
+        pairs = []
+        for row, topic in zip(rows, topics, strict=True):
+            if policy and is_copied(self.loop.name, candidate, row.id, policy.sample):
+                luck, down = self._rng.uniform(size=2)
+                failed = down < max(outage, BROKEN if self._ended.get(candidate) == "breaks" else 0.0)
+                said = answer(topic if luck < self._chance(candidate, topic) + level else "wrong")
+                mine = replace(row, version=candidate, answer="" if failed else said, status=502 if failed else 200, weight=0.0)
+                pairs.append(paired(row, replace(mine, well_formed=None, refused=None).judged(form), form))
+        self.traffic.append_shadow(pairs)
 
     def _topics(self, count: int) -> list[str]:
         """Topics of requests: those of the events by their shares, and the first ones, of which some are more frequent."""
@@ -368,7 +384,7 @@ class Simulation:
             if asked["action"] == "start":
                 release = newest(self.history.instance, node(self.loop.name, "release"))
                 assert release is not None
-                self.serving.start(self.loop.name, data_version(release), asked["weight"], lease, by, asked["reason"])
+                self.serving.start(self.loop.name, data_version(release), asked.get("weight", 0), lease, by, asked["reason"])
             elif asked["action"] == "ramp":
                 self.serving.ramp(self.loop.name, asked["weight"], lease, by, asked["reason"])
         now = self.serving.now

@@ -29,9 +29,9 @@ def simulated(tmp_path: Path) -> Iterator[Simulated]:
     """Makes a simulation of a loop in mode auto, with settings, and a scenario."""
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def make(scenario: dict[str, Any], mode: str = "auto", **retrain_on: Any) -> Simulation:
+        def make(scenario: dict[str, Any], mode: str = "auto", shadow: dict[str, Any] | None = None, **retrain_on: Any) -> Simulation:
             settings: dict[str, Any] = {
-                "rollout": {"min_requests": 10, "steps": [20, 100], "guardrails": FEW_USERS},
+                "rollout": {"min_requests": 10, "steps": [20, 100], "guardrails": FEW_USERS, "shadow": shadow},
                 "gates": GATES,
             }
             loop: LoopConfig = loop_config("support", mode=mode, retrain_on={"drift": DRIFT, **retrain_on}, **settings)
@@ -99,6 +99,21 @@ def test_a_worse_candidate_is_refused_by_its_gate_and_a_broken_one_rolled_back(s
     paid = costs(simulation, days)
     assert (paid["trainings"], paid["rollouts"]) == ({"refused": 1, "released": 2}, {"rolled back": 1, "promoted": 1})
     assert (simulation.serving.now.standby, "version 3 is promoted" in happened) == (first, True)
+
+
+def test_a_broken_candidate_is_found_in_shadow_before_a_user_has_it(simulated: Simulated) -> None:
+    simulation = simulated({"requests": 200, "feedback": 0}, shadow={"sample": 1, "min_requests": 60})
+    production = simulation.serving.now.production
+    broken, sound = (simulation._version(name, simulation.knows[production], []) for name in ("broken", "sound"))
+    simulation._ended |= {broken: "breaks", sound: "trained"}
+    happened = []
+    for version in (broken, sound):
+        simulation.history.materialized("release", version)
+        happened += [line for day in simulation.days(3) for line in day.happened]
+    assert "in shadow the candidate is worse than production on the same requests (errors: " in happened[0]
+    assert [transition.action for transition in simulation.serving.transitions[1:]] == ["shadow", "rollback", "shadow", "start", "promote"]
+    assert (simulation.moved["rolled back"], simulation.moved["promoted"], simulation.serving.now.production) == (1, 1, sound)
+    assert {each.version for each in simulation.traffic.exchanges("support")} == {production, sound}
 
 
 def test_an_unrelated_promotion_does_not_silence_an_alarm(simulated: Simulated) -> None:
