@@ -60,6 +60,10 @@ TABLE = (
         "ftassets.gateway.json_log",
     ),
     Variable(
+        "FTASSETS_VLLM", "setting", "Path of vLLM's command, in an environment of its own, for loops with `serving.engine: vllm`.",
+        "vllm on the PATH", "ftassets.gateway.model_hosts.vllm_serve",
+    ),
+    Variable(
         "FTASSETS_VLLM_LOOPS", "setting", "Names of loops, with commas between, whose released adapters vLLM may load by their digest.",
         "vLLM loads adapters without a check of ours", "ftassets.gateway.model_hosts.vllm_plugin",
     ),

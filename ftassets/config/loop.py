@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_v
 from ftassets.config.cron import Cron, TimeZone, cron, longest_pause, ticks_a_day
 from ftassets.config.server_url import server_url
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
+from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
 from ftassets.domain.dataset.curation.size import GOALS
 from ftassets.domain.evaluation.answer_form import LONGEST_LABEL, AnswerForm, CallOrder, TaskType, form_of, is_label, same_label
@@ -703,12 +704,65 @@ class Rollout(Strict):
         return max(2 * self.interval, 30.0)
 
 
-class Serving(Strict):
-    """How long the gateway waits for the model server. Time in which a client does not read is not counted."""
+class Vllm(Strict):
+    """How vLLM serves a loop's versions: one base model, and an adapter for each version."""
 
+    merged: bool = Field(
+        False, description="Serve each version's merged weights, a server for each, instead of adapters on one base. Faster on a CPU."
+    )
+    max_loras: int = Field(
+        4, ge=3, le=64, description="Adapters of one server that answer at the same time. Each loop on it counts as three versions."
+    )
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = Field(16, description="Highest rank of an adapter that the server takes.")
+    max_model_len: int = Field(4096, ge=256, description="Tokens, prompt and answer, that one request may have.")
+    max_num_batched_tokens: int = Field(4096, ge=256, description="Tokens that the server works on at once.")
+    gpu_memory_utilization: float = Field(0.95, gt=0, le=1, description="Share of the GPU's memory that the server takes.")
+    tensor_parallel_size: int = Field(1, ge=1, le=64, description="GPUs over which the model is spread.")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field("auto", description="Number format of the weights.")
+    executable: Path | None = Field(
+        None, description="vLLM's command, in an environment of its own. Default: FTASSETS_VLLM, else vllm on the PATH."
+    )
+    arguments: list[str] = Field([], description="Further arguments of `vllm serve`, such as --enforce-eager.")
+
+
+class Serving(Strict):
+    """Which program answers, and how long the gateway waits for it. Time in which a client does not read is not counted."""
+
+    engine: Literal["transformers", "vllm", "url"] = Field(
+        "transformers",
+        description="transformers: a server for each version on this machine. vllm: adapters on one base, on a server that is started here "
+        "or, with url, on one of yours. url: an OpenAI-compatible server that knows each version by its digest.",
+    )
+    url: str | None = Field(None, description="Base URL of the server that others run, for example https://vllm.example.com/v1.")
+    api_key_env: str | None = Field(None, description="Environment variable that holds the server's key. Default: it wants none.")
+    vllm: Vllm = Field(Vllm(), description="Settings of engine vllm.")
     first_token: Seconds = Field(timedelta(minutes=2).total_seconds(), description="Longest time to the first token of a streamed answer.")
     idle: Seconds = Field(timedelta(minutes=1).total_seconds(), description="Longest time between two tokens of a streamed answer.")
     total: Seconds = Field(timedelta(minutes=10).total_seconds(), description="Longest time for an answer, streamed or not.")
+
+    @model_validator(mode="after")
+    def _somebody_serves(self) -> "Serving":
+        if self.engine == "url" and self.url is None:
+            raise ValueError("engine url needs url: the base URL of the server, which ends in /v1")
+        if self.engine == "transformers" and self.url is not None:
+            raise ValueError("url has no effect with engine transformers: set engine to vllm or url, or leave it out")
+        if self.api_key_env and self.url is None:
+            raise ValueError("api_key_env has no effect without url: leave it out")
+        if self.vllm.merged and self.url is not None:
+            raise ValueError("vllm.merged needs a server for each version, which only a server started here can be: leave out url")
+        if self.url is not None:
+            ExternalModel.check(self.url, self.api_key_env)
+        return self
+
+    def remote(self, model: str) -> ExternalModel:
+        """The endpoint as it serves a model. Only with `url`."""
+        return ExternalModel(url=self.url or "", model=model, api_key_env=self.api_key_env)
+
+    @property
+    def adapter_server(self) -> str | None:
+        """What makes two loops of one base share a server of adapters; None where there is none."""
+        shared = {"url": self.url, "vllm": self.vllm.model_dump(mode="json")}
+        return canonical_json(shared).decode() if self.engine == "vllm" and not self.vllm.merged else None
 
 
 class LlmJudgeSettings(Strict):
@@ -970,7 +1024,7 @@ class LoopConfig(Strict):
     release: Release = Field(Release(), description="Validity of releases, and the people who approve and override.")
     retrain_on: RetrainOn = Field(RetrainOn(), description="What starts a retrain and what holds it back.")
     rollout: Rollout = Field(Rollout(), description="How a release takes over traffic.")
-    serving: Serving = Field(Serving(), description="How long the gateway waits for the model server.")
+    serving: Serving = Field(Serving(), description="Which program answers, and how long the gateway waits for it.")
     monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
     traffic: TrafficSettings = Field(TrafficSettings(), description="How long requests stay in the traffic log.")
     prices: Prices = Field(Prices(), description="What an hour and a token cost.")
@@ -1046,6 +1100,18 @@ class LoopConfig(Strict):
     def _somebody_says_yes(self) -> "LoopConfig":
         if self.mode == "propose" and not set(self.release.people.values()) & set(self.release.approve):
             raise ValueError("mode propose needs an approver: add a person to release.people whose role is in release.approve")
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_fit(self) -> "LoopConfig":
+        most = self.serving.vllm.max_lora_rank
+        adapter = METHODS[self.train.method].adapter if self.serving.adapter_server else None
+        if adapter not in (None, "LORA") or (adapter and self.train.use_dora):
+            raise ValueError("vLLM takes LoRA adapters only, without DoRA: set serving.vllm.merged, or train.method to lora or qlora")
+        if adapter and self.train.lora_r > most:
+            raise ValueError(
+                f"train.lora_r is {self.train.lora_r}, and serving.vllm.max_lora_rank {most}: raise max_lora_rank to the next value"
+            )
         return self
 
     @model_validator(mode="after")

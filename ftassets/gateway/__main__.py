@@ -17,6 +17,7 @@ from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loops_folder import loops_folder
+from ftassets.config.version_engine import without_room
 from ftassets.errors import ConfigurationError
 from ftassets.gateway.event_loop import run
 from ftassets.gateway.json_log import FORMAT, log_to_stderr
@@ -32,8 +33,8 @@ async def _run(args: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    host = SupervisorHost(home.processes)
     loops, held = served_loops(home)
+    host = SupervisorHost(home.processes, loops)
     await serve(
         home,
         loops,
@@ -62,7 +63,11 @@ def served_loops(home: Home) -> tuple[dict[str, LoopConfig], dict[str, str]]:
         log.error("%s: %s", f"served as before: {', '.join(served)}" if served else "its loops are not served", file.problem)
     if not found.loops and not held:
         raise ConfigurationError(found.broken[0].problem)
-    return found.loops | {name: each.config for name, each in held.items()}, {name: each.problem for name, each in held.items()}
+    loops = found.loops | {name: each.config for name, each in held.items()}
+    crowded = without_room(loops)
+    for why in sorted(set(crowded.values())):
+        log.error("nothing new gets traffic on a server without room: %s", why)
+    return loops, crowded | {name: each.problem for name, each in held.items()}
 
 
 def main() -> int:

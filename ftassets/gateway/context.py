@@ -27,10 +27,7 @@ class Context:
     One thread does it for all requests, without holding the interpreter: neither other requests nor the admin API wait for it.
     """
 
-    def __init__(self, artifacts: Artifacts, limit: int) -> None:
-        """`limit` is the number of tokens, prompt and answer, one request may have in the engine."""
-        self.most_bytes = limit * TOKEN_BYTES
-        self._limit = limit - MARGIN
+    def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
         self._tokenizer = lru_cache(maxsize=4)(lambda digest: _load(artifacts, digest))
         self._escapes: dict[str, Escape] = {}
@@ -47,17 +44,21 @@ class Context:
             self._escapes[digest] = escape_of(known)
         return self._escapes[digest].chat(Chat(messages, tools))
 
-    async def room(self, digest: str, text: bytes, wanted: int) -> int:
-        """Tokens left for the answer to a prompt, at most `wanted`; below 1 the prompt is too long, by at least so many."""
-        room = self._limit - len(text)  # a token has at least one byte
+    async def room(self, digest: str, text: bytes, wanted: int, limit: int) -> int:
+        """Tokens left for the answer to a prompt, at most `wanted`; below 1 the prompt is too long, by at least so many.
+
+        `limit` is the number of tokens, prompt and answer, that one request may have in the engine.
+        """
+        limit -= MARGIN
+        room = limit - len(text)  # a token has at least one byte
         if room < wanted:
-            room = self._limit - await self._elsewhere(self._count, digest, text.decode())
+            room = limit - await self._elsewhere(self._count, digest, text.decode(), limit)
         return min(room, wanted)
 
     async def _elsewhere(self, work: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
-    def _count(self, digest: str, text: str) -> int:
+    def _count(self, digest: str, text: str, limit: int) -> int:
         """Tokens of a text, or a number over the limit as soon as there are more."""
         tokenizer = self._tokenizer(digest)
         if tokenizer is None:
@@ -67,7 +68,7 @@ class Context:
             # only the batch lets go of the interpreter
             [piece] = tokenizer.encode_batch_fast([text[start : start + _PIECE]], add_special_tokens=False)
             count += len(piece.ids)
-            if count > self._limit:
+            if count > limit:
                 break
         return count
 

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from ftassets.domain.chat import conversation, openai_messages
 from ftassets.gateway.call import Call
-from ftassets.gateway.chat_fields import treat
+from ftassets.gateway.chat_fields import Engine, treat
 from ftassets.gateway.chat_request import Received
 from ftassets.gateway.context import TOKEN_BYTES, Context
 from ftassets.gateway.model_hosts.base import MODEL_NAME
@@ -25,26 +25,29 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)  # the rest is the 
 class Engines:
     """The model servers of all versions, as requests meet them."""
 
-    def __init__(self, router: Router, session: aiohttp.ClientSession, context: Context) -> None:
+    def __init__(self, router: Router, session: aiohttp.ClientSession, context: Context, limit: int) -> None:
+        """`limit` is the number of tokens, prompt and answer, that one request may have in `transformers serve`."""
         self._router = router
         self._session = session
         self._context = context
+        self._limit = limit
 
     async def body(self, call: Call, asked: Received, route: Route) -> bytes:
         """Request to the engine: the loop's system prompt and the version's settings where the request has none.
 
-        An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. An external
-        endpoint reports this itself.
+        An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. The server at a
+        URL that others run reports this itself.
         """
         loop = self._router.loops[route.loop]
         ask, content, external = asked.ask, asked.content, self._router.fleet.external(route.version)
-        if not external and asked.size > self._context.most_bytes:  # before anything is done with its texts
-            most = f"{amount(self._context.most_bytes, 'byte')}, {TOKEN_BYTES} for each token"
+        limit = self._limit_of(route.version)
+        if limit and asked.size > limit * TOKEN_BYTES:  # before anything is done with its texts
+            most = f"{amount(limit * TOKEN_BYTES, 'byte')}, {TOKEN_BYTES} for each token"
             raise Problem(400, f"the request has {amount(asked.size, 'byte')}, the model takes {most}", "context_length_exceeded")
         generation = self._router.generation(route.version)
         temperature = generation.get("temperature", loop.task.temperature)
         given = ask.model_dump(exclude={"messages"}, exclude_unset=True, exclude_none=True)
-        treated = treat(given, "endpoint" if external else "transformers", temperature)
+        treated = treat(given, self._kind(route.version), temperature)
         call.ignored = treated.ignored
         body = treated.passed
         if not body.get("tools", True):  # some templates write an empty list of tools, and training has none
@@ -59,10 +62,11 @@ class Engines:
         body.setdefault("temperature", temperature)
         usual = int(generation.get("max_tokens", loop.task.max_tokens))
         wanted = ask.longest or usual
-        if external:
+        if limit is None:
             body["max_tokens"] = wanted
         else:
-            body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
+            read_by_it = to_json([body["messages"], body.get("tools", [])])
+            body["max_tokens"] = await self._context.room(route.version, read_by_it, wanted, limit)
         if body["max_tokens"] < 1:
             over = amount(1 - body["max_tokens"], "token")
             raise Problem(400, f"the conversation is at least {over} too long for the model", "context_length_exceeded")
@@ -74,6 +78,17 @@ class Engines:
         if ask.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return to_json(body)
+
+    def _kind(self, version: str) -> Engine:
+        ours = not self._router.fleet.external(version) and self._router.serving(version).engine == "transformers"
+        return "transformers" if ours else "endpoint"
+
+    def _limit_of(self, version: str) -> int | None:
+        """Tokens that one request of the version may have; None of a server that others run."""
+        serving = self._router.serving(version)
+        if self._router.fleet.external(version) or serving.engine == "url":
+            return None
+        return serving.vllm.max_model_len if serving.engine == "vllm" else self._limit
 
     async def ask(self, call: Call, route: Route, body: bytes) -> aiohttp.ClientResponse:
         """The engine's reply once its headers say 200; whoever gets it closes it. Raises Problem."""

@@ -193,9 +193,6 @@ class Fleet:
 
 
 def _first_request(artifacts: Artifacts, digest: str) -> dict[str, Any]:
-    """With the version's own settings; somebody else's server decodes each request as it asks. Raises VersionDamaged."""
+    """With the version's own settings. Raises VersionDamaged."""
     manifest = load_manifest(artifacts, digest)
-    body = first_request(manifest.generation.get("temperature", 0.0), own_generation(artifacts, digest))
-    if manifest.kind == "endpoint":
-        del body["generation_config"]
-    return body
+    return first_request(manifest.generation.get("temperature", 0.0), own_generation(artifacts, digest))

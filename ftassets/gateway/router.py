@@ -20,6 +20,7 @@ from ftassets.backends.serving.base import Refused
 from ftassets.backends.signer.base import SignatureInvalid, Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import UnknownLoop
+from ftassets.config.version_engine import serving_of
 from ftassets.domain.release.attestation import objections, override_of
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
@@ -87,6 +88,7 @@ class Router:
         self._absent: dict[str, Absence | None] = {}
         self._lock = asyncio.Lock()
         self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(artifacts, digest).generation)
+        self.serving = lru_cache(maxsize=64)(lambda digest: serving_of(load_manifest(artifacts, digest), loops))
 
     async def open(self) -> None:
         """Check files and signature of every version that has or can get traffic; a damaged one gets no traffic.

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,12 +16,14 @@ from types import MappingProxyType
 import aiohttp
 import uvicorn
 
+from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.control.base import Locked
 from ftassets.backends.control.journal import GATEWAY_LOCK
 from ftassets.backends.serving.gateway_address import Address, admin_token, write_address
 from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.version_engine import serving_of
 from ftassets.errors import FtassetsError
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
@@ -33,7 +35,9 @@ from ftassets.gateway.engines import Engines
 from ftassets.gateway.entrance import Entrance, hosts_from_env
 from ftassets.gateway.fleet import Fleet
 from ftassets.gateway.model_hosts.base import ModelHost
-from ftassets.gateway.model_hosts.external import Hosts
+from ftassets.gateway.model_hosts.hosts import Hosts
+from ftassets.gateway.model_hosts.programs import Programs
+from ftassets.gateway.model_hosts.vllm_adapters import Servers, VllmAdapters
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import PATIENCE, Recorder
 from ftassets.gateway.router import Router
@@ -63,12 +67,14 @@ async def serve(
     certificate: Path | None = None,
     key: Path | None = None,
     limits: Limits = _LIMITS,
+    vllm_servers: Servers | None = None,
     started: Callable[[Address], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is.
 
     `held` has the loops whose file cannot be used now, with the reason: they are served as they were, and nothing new gets traffic.
+    `vllm_servers` runs the vLLM servers that versions share: those of this home's supervisord by default.
     With a `certificate` and its `key`, PEM files, the public listener speaks HTTPS. It has the `limits`, and fewer connections where the
     system allows fewer files. Raises CannotServe, ConfigurationError.
     """
@@ -89,16 +95,16 @@ async def serve(
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
             async with (
                 aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
-                contextlib.aclosing(Hosts(host, session)) as hosts,
+                _hosts_of(host, vllm_servers or Programs(home.processes, "vllm"), artifacts, session, loops) as hosts,
             ):
                 fleet = Fleet(hosts, artifacts, session)
                 router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock, held)
                 await router.open()
                 metrics = Metrics(control, loops)
-                context = only_one.enter_context(contextlib.closing(Context(artifacts, host.context)))
+                context = only_one.enter_context(contextlib.closing(Context(artifacts)))
                 clients = Clients(control, clock)
                 await clients.read()
-                engines = Engines(router, session, context)
+                engines = Engines(router, session, context, host.context)
                 copies = Copies(router, engines, recorder, metrics, loops)
                 chat = Chat(router, recorder, metrics, engines, copies, home.user_secret(), clients)
                 front = Entrance(public_app(router, recorder, metrics, chat, clients, clock), _hosts(public))
@@ -133,6 +139,15 @@ async def serve(
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(recorder.close)
         only_one.close()
+
+
+@contextlib.asynccontextmanager
+async def _hosts_of(
+    host: ModelHost, servers: Servers, artifacts: Artifacts, session: aiohttp.ClientSession, loops: Mapping[str, LoopConfig]
+) -> AsyncIterator[Hosts]:
+    adapters = VllmAdapters(servers, artifacts, session, lambda manifest: serving_of(manifest, loops))
+    async with contextlib.aclosing(adapters), contextlib.aclosing(Hosts(host, adapters, session, loops)) as hosts:
+        yield hosts
 
 
 class _Server(uvicorn.Server):

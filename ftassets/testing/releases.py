@@ -1,8 +1,10 @@
 """Versions and attestations for tests that need no model."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ftassets.backends.artifacts.version_folder import file_digests
@@ -37,22 +39,41 @@ def loop_config(name: str = "support", **changes: Any) -> LoopConfig:
     )
 
 
-def make_version(home: Home, content: str, loop: str | None = None, parts: Sequence[str] = (), **stated: Any) -> str:
-    """A published version whose weights are `content`; its digest. `parts` are further files, `stated` fields of its manifest."""
+def make_version(
+    home: Home,
+    content: str,
+    loop: str | None = None,
+    parts: Sequence[str] = (),
+    texts: Mapping[str, str] = MappingProxyType({}),
+    **stated: Any,
+) -> str:
+    """A published version whose weights are `content`; its digest.
+
+    `parts` are further files with that content, `texts` files with their own, `stated` fields of its manifest.
+    """
     staging = home.root / f"staging-{content}"
-    for part in ("merged/model.safetensors", *parts):
+    for part, text in {**dict.fromkeys(("merged/model.safetensors", *parts), content), **texts}.items():
         (staging / part).parent.mkdir(parents=True, exist_ok=True)
-        (staging / part).write_text(content)
-    manifest = VersionManifest(
-        kind="adapter",
-        base_model="tiny",
-        files=file_digests(staging),
-        tokenizer_digest="0" * 64,
-        generation={"temperature": 0.0, "max_tokens": 32},
-        loop=loop,
-        **stated,
+        (staging / part).write_text(text)
+    manifest = VersionManifest.model_validate(
+        {
+            "kind": "adapter",
+            "base_model": "tiny",
+            "files": file_digests(staging),
+            "tokenizer_digest": "0" * 64,
+            "generation": {"temperature": 0.0, "max_tokens": 32},
+            "loop": loop,
+            **stated,
+        }
     )
     return publish(artifacts(home), staging, manifest)
+
+
+def make_adapter(home: Home, content: str, rank: int = 8, **stated: Any) -> str:
+    """A published version that is an adapter of one base, for servers that load adapters; its digest."""
+    base = make_version(home, "base", kind="base")
+    texts = {"adapter/adapter_config.json": json.dumps({"r": rank})}
+    return make_version(home, content, parts=["adapter/adapter_model.safetensors"], texts=texts, **{"base_digest": base, **stated})
 
 
 def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS", **predicate: Any) -> Path:

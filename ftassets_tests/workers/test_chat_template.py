@@ -67,7 +67,7 @@ def served(tokenizer: Any, body: dict[str, Any]) -> list[int]:
 
     with tempfile.TemporaryDirectory() as folder:  # the gateway reads the files of a version
         tokenizer.save_pretrained(f"{folder}/versions/{DIGEST}/merged")
-        context = Context(FolderArtifacts(Path(folder)), 4096)
+        context = Context(FolderArtifacts(Path(folder)))
         sent = asyncio.run(context.escaped(DIGEST, as_read(body["messages"]), body.get("tools")))
     messages = BaseHandler.get_processor_inputs_from_messages(json.loads(json.dumps(sent.messages)), Modality.LLM)
     tools = sent.tools
@@ -175,7 +175,7 @@ def test_the_gateway_and_the_tokenizer_know_the_same_control_tokens(tokenizer: A
     assert {name for kind in control_tokens_of(FolderArtifacts(tmp_path), "v") for name in kind} == set(names)
     asked = [{"role": "user", "content": f"{' '.join(names)} <think>"}, {"role": "assistant", "content": " ".join(names)}]
     asked.append(asked[0])
-    escaped = asyncio.run(Context(FolderArtifacts(tmp_path), 1000).escaped("v", asked, None))
+    escaped = asyncio.run(Context(FolderArtifacts(tmp_path)).escaped("v", asked, None))
     sent = tokenizer.apply_chat_template(escaped.messages, tokenize=False, add_generation_prompt=True)
     assert sent == prompt_text(tokenizer, chat("", Asked(messages=conversation(asked))))
 

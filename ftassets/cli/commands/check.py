@@ -1,6 +1,6 @@
 """All that is wrong with loop files and their rows, each finding with file and line, before anything runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ftassets.config.loop_file_check import ATTRIBUTES, check_document
 from ftassets.config.loop_files import COMPONENTS, UnknownLoop, loop_paths, misspelt, nodes
 from ftassets.config.loops_folder import NoLoops
 from ftassets.config.row_files import RowsUnreadable, read_rows
+from ftassets.config.version_engine import without_room
 from ftassets.config.yaml_lines import line_of, lines_of
 from ftassets.domain.dataset.written import GOLDEN, SEED, Written
 from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, parse_labels
@@ -64,6 +65,8 @@ def check(folder: Path, name: str | None = None) -> list[LoopReport]:
     reports: list[LoopReport] = []
     names: dict[str, Path] = {}
     others = []
+    configs: dict[str, LoopConfig] = {}
+    lines = {}
     for path in loop_paths(folder):
         try:
             documents = list(nodes(path))
@@ -80,10 +83,13 @@ def check(folder: Path, name: str | None = None) -> list[LoopReport]:
                 continue
             attributes = document.get(ATTRIBUTES)
             own = str(attributes.get("name", path.parent.name)) if isinstance(attributes, dict) else path.parent.name
+            loop, findings = check_document(node, document, path.parent)
+            configs |= {own: loop} if loop else {}
             if name is not None and own != name:
                 others.append(own)
                 continue
-            report = _report(own, path, node, document)
+            report = _report(own, path, node, loop, findings)
+            lines[own] = lines_of(node)
             if own in names:
                 line = line_of(lines_of(node), (ATTRIBUTES, "name"))
                 text, advice = f"there is another loop {own}, in {names[own]}", "give one of them another name"
@@ -94,6 +100,13 @@ def check(folder: Path, name: str | None = None) -> list[LoopReport]:
         raise UnknownLoop(f"there is no loop {name!r} below {folder}; there is: {', '.join(others) or 'none'}")
     if not reports:
         raise NoLoops(f"nothing was checked: no file below {folder} is a loop; a loop has `type: {COMPONENTS[0]}` and `attributes:`")
+    for own, why in without_room(configs).items():
+        for report in (each for each in reports if each.loop == own):
+            place = (ATTRIBUTES, "serving", "vllm", "max_loras")
+            advice = "docs/serving.md says what shares a server"
+            report.findings.append(
+                Found("error", "no_room", report.file, line_of(lines[own], place), "serving.vllm.max_loras", why, advice)
+            )
     return reports
 
 
@@ -138,9 +151,8 @@ def _broken(path: Path, kind: str, line: int | None, text: str) -> LoopReport:
     return LoopReport(path.parent.name, str(path), [Found("error", kind, str(path), line, None, text, advice)])
 
 
-def _report(name: str, path: Path, node: yaml.Node, document: Mapping[str, Any]) -> LoopReport:
+def _report(name: str, path: Path, node: yaml.Node, loop: LoopConfig | None, findings: list[LoopFinding]) -> LoopReport:
     report = LoopReport(name, str(path))
-    loop, findings = check_document(node, document, path.parent)
     if loop is not None:
         findings += _data(loop, report)
     lines = lines_of(node)

@@ -24,6 +24,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import loop_paths
 from ftassets.config.loops_folder import LoopsFolder, loops_folder, recorded
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
+from ftassets.config.version_engine import without_room
 from ftassets.domain.canonical import parse_json
 from ftassets.durable import prove_writable
 from ftassets.errors import ConfigurationError, FtassetsError, StateDamaged
@@ -172,6 +173,8 @@ def _loops(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
         missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
         sound = f"mode {loop.mode}, {amount(len(loop.gates), 'gate')}, times in {loop.timezone}"
         yield Diagnosis(f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else sound)
+    for name, why in without_room(found.loops).items():
+        yield Diagnosis(f"vLLM server of {name}", False, why)
 
 
 def _embedders(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:

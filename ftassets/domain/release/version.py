@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.evaluation.scoring import Score
@@ -42,6 +42,14 @@ class ExternalModel(BaseModel):
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("must be http(s)://host/path, without user, password or query: the key belongs into api_key_env")
         return url.rstrip("/")
+
+    @classmethod
+    def check(cls, url: str, api_key_env: str | None) -> None:
+        """Raises ValueError, in one sentence, for an address or a name of a key that no endpoint has."""
+        try:
+            cls(url=url, model="any", api_key_env=api_key_env)
+        except ValidationError as error:
+            raise ValueError(f"url or api_key_env: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
     @model_validator(mode="after")
     def _key_stays_secret(self) -> "ExternalModel":

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ftassets.backends.artifacts.version_folder import VersionDamaged, verify_folder
 from ftassets.domain.release.version import MERGED
+from ftassets.gateway.model_hosts.programs import DAMAGED
 
-DAMAGED = 3
 _BLOCK = 64  # tokens
 _BLOCKS = 64
 CONTEXT = _BLOCK * _BLOCKS  # the cache all requests share; one that alone is larger ends the engine

@@ -1,12 +1,13 @@
 """What every serving backend must do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from ftassets.backends.serving.base import Refused, Serving, ServingError
 from ftassets.config.home import Home
-from ftassets.testing.releases import make_version, released
+from ftassets.testing.releases import attest, make_version
 
 
 @dataclass
@@ -15,6 +16,17 @@ class Backend:
 
     home: Home
     serving: Serving
+    make: Callable[[Home, str], str] = make_version  # publishes a version that the backend's engine can serve; its digest
+
+    def version(self, content: str) -> str:
+        """Digest of a version that is not released."""
+        return self.make(self.home, content)
+
+    def released(self, content: str) -> str:
+        """Digest of a version that may take traffic."""
+        digest = self.version(content)
+        attest(self.home, "support", digest)
+        return digest
 
 
 class ServingContract:
@@ -25,7 +37,7 @@ class ServingContract:
         raise NotImplementedError("a contract is run by a subclass with a fixture `backend`")
 
     def test_a_loop_from_its_first_version_to_a_rollback(self, backend: Backend) -> None:
-        serving, first, second = backend.serving, released(backend.home, "a"), released(backend.home, "b")
+        serving, first, second = backend.serving, backend.released("a"), backend.released("b")
         assert serving.state("support").phase == "idle"
         assert serving.start("support", first, 5, 60, "run:1", "first").weights == {first: 100}
         assert serving.start("support", second, 5, 60, "run:2", "canary").weights == {second: 5, first: 95}
@@ -56,12 +68,12 @@ class ServingContract:
         assert (serving.newest("other", 9), list(serving.recent("other"))) == ([], [])
 
     def test_a_candidate_in_shadow_has_no_traffic_until_it_is_ramped(self, backend: Backend) -> None:
-        serving, first, second = backend.serving, released(backend.home, "a"), released(backend.home, "b")
+        serving, first, second = backend.serving, backend.released("a"), backend.released("b")
         with pytest.raises(ServingError, match="no production whose requests could be copied"):
             serving.start("support", first, 0, 60, "run:1", "too early")
         serving.start("support", first, 100, 60, "run:1", "first")
         with pytest.raises(Refused, match="no release attestation"):
-            serving.start("support", make_version(backend.home, "unreleased"), 0, 60, "cli", "")
+            serving.start("support", backend.version("unreleased"), 0, 60, "cli", "")
         shadow = serving.start("support", second, 0, 60, "run:2", "shadow")
         assert (shadow.phase, shadow.candidate, shadow.weights) == ("shadow", second, {first: 100})
         assert serving.renew("support", 120).phase == "shadow"
@@ -71,7 +83,7 @@ class ServingContract:
     def test_what_is_not_released_is_refused_and_what_is_impossible_says_so(self, backend: Backend) -> None:
         serving = backend.serving
         with pytest.raises(Refused, match="no release attestation"):
-            serving.start("support", make_version(backend.home, "a"), 5, 60, "cli", "")
+            serving.start("support", backend.version("a"), 5, 60, "cli", "")
         with pytest.raises(ServingError, match="nothing to roll back to"):
             serving.rollback("support", "cli", "")
         with pytest.raises(ServingError, match="no candidate"):
@@ -81,7 +93,7 @@ class ServingContract:
         assert serving.state("support").phase == "idle"
 
     def test_staging_gives_a_url_and_ends(self, backend: Backend) -> None:
-        digest = make_version(backend.home, "a")
+        digest = backend.version("a")
         assert backend.serving.stage("support", digest, 60).startswith("http")
         assert digest in backend.serving.state("support").staged
         assert backend.serving.state("support").weights == {}

@@ -122,7 +122,7 @@ def test_what_the_endpoint_refuses_is_said_without_the_key(
 def test_an_endpoint_that_is_gone_is_502_at_once_then_503_with_the_reason_and_back_when_it_answers(
     gateway: Running, external: str, there: ExternalEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ftassets.gateway.model_hosts.external.PROBE_EVERY", 0.0)
+    monkeypatch.setattr("ftassets.gateway.model_hosts.relay.PROBE_EVERY", 0.0)
     monkeypatch.setattr("ftassets.gateway.fleet.TRY_AGAIN", 0.5)
     there.fail_with = 503
     assert gateway.ask().status_code == 502

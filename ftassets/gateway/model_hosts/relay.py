@@ -1,19 +1,18 @@
-"""A model served elsewhere as if it ran here: a loopback address that passes requests on, with the model's name and key."""
+"""A model of a shared or foreign server as if it had one of its own: a loopback address that passes requests on, with its name and key."""
 
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 from pydantic_core import from_json, to_json
 
-from ftassets.backends.artifacts.external import read_endpoint
-from ftassets.backends.artifacts.version_folder import VersionDamaged
-from ftassets.backends.model_client.external import ENDPOINT_HEADER, KeyMissing, key_of
+from ftassets.backends.model_client.external import ENDPOINT_HEADER, key_of
 from ftassets.domain.release.version import ExternalModel
-from ftassets.gateway.model_hosts.base import HostError, ModelHost
+from ftassets.gateway.model_hosts.base import HostError
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +28,17 @@ _PROBE = aiohttp.ClientTimeout(total=5)
 class Relay:
     """One endpoint. Everybody who can ask a model server here can ask it: the address is on loopback."""
 
-    def __init__(self, model: ExternalModel, session: aiohttp.ClientSession) -> None:
-        """Raises KeyMissing."""
-        self._model = model
+    def __init__(
+        self,
+        model: ExternalModel,
+        session: aiohttp.ClientSession,
+        listed: bool = False,
+        defaults: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """`listed`: the endpoint answers only while it lists the model. `defaults`: fields of requests without them. Raises KeyMissing."""
+        self.model = model
+        self._listed = listed
+        self._defaults = defaults
         self._session = session
         self._key = key_of(model)
         self._probed = 0.0
@@ -68,82 +75,64 @@ class Relay:
         return web.json_response({"failed_probes": self._failed}, status=200 if self._failed < FAILED_PROBES else 503)
 
     async def _probe(self) -> str | None:
-        """Why the endpoint does not answer. Any answer but a server's error counts: not all list their models."""
+        """Why the endpoint does not answer. Any answer but a server's error counts, unless the model must be listed."""
+        if self._listed:
+            return f"the endpoint at {self.model.url} does not list the model: {why}" if (why := await self.unlisted()) else None
         try:
-            url = f"{self._model.url}/models"
-            async with self._session.get(url, headers=self._headers(), timeout=_PROBE, allow_redirects=False) as reply:
-                return f"the endpoint at {self._model.url} answers {reply.status}" if reply.status >= 500 else None
+            async with self._models() as reply:
+                return f"the endpoint at {self.model.url} answers {reply.status}" if reply.status >= 500 else None
         except (TimeoutError, aiohttp.ClientError) as error:
-            return f"the endpoint at {self._model.url} does not answer ({error or type(error).__name__})"
+            return f"the endpoint at {self.model.url} does not answer ({error or type(error).__name__})"
+
+    async def unlisted(self) -> str | None:
+        """Why the model is not known to be among those that the endpoint lists; None when it is."""
+        try:
+            async with self._models() as reply:
+                if reply.status != 200:
+                    return f"it answers {reply.status}"
+                names = [str(each["id"]) for each in from_json(await reply.read())["data"]]
+        except (TimeoutError, aiohttp.ClientError) as error:
+            return f"it does not answer ({error or type(error).__name__})"
+        except (ValueError, LookupError, TypeError) as error:
+            return f"its list cannot be read ({type(error).__name__})"
+        return None if self.model.model in names else f"there is {', '.join(name[:12] for name in names) or 'none'}"
+
+    def _models(self) -> Any:
+        return self._session.get(f"{self.model.url}/models", headers=self.headers, timeout=_PROBE, allow_redirects=False)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json":  # what a web page can send to loopback unasked is not
             return self._refused(415, "the body must be application/json")
-        body = to_json({**from_json(await request.read()), "model": self._model.model})
+        asked = from_json(await request.read())
+        asked.pop("generation_config", None)  # only `transformers serve` takes it
+        body = to_json({**self._defaults, **asked, "model": self.model.model})
         trace = {name: request.headers[name] for name in TRACE if name in request.headers}
-        headers = {**self._headers(), **trace, "content-type": "application/json"}
-        url = f"{self._model.url}/chat/completions"
+        headers = {**self.headers, **trace, "content-type": "application/json"}
+        url = f"{self.model.url}/chat/completions"
         try:
             # a redirect would take the key to another place
             reply = await self._session.post(url, data=body, headers=headers, timeout=_CONNECT, allow_redirects=False)
         except (TimeoutError, aiohttp.ClientError) as error:
-            return self._refused(502, f"the endpoint at {self._model.url} does not answer ({error or type(error).__name__})")
+            return self._refused(502, f"the endpoint at {self.model.url} does not answer ({error or type(error).__name__})")
         async with reply:
             if reply.status != 200:
                 said = (await reply.content.read(500)).decode(errors="replace")
                 status = 502 if reply.status in _OURS or not 400 <= reply.status < 500 else reply.status
-                return self._refused(status, f"the endpoint at {self._model.url} answered {reply.status}: {said}", reply.headers)
+                return self._refused(status, f"the endpoint at {self.model.url} answered {reply.status}: {said}", reply.headers)
             kind = reply.headers.get("content-type", "application/json")
-            passed = web.StreamResponse(headers={"content-type": kind, ENDPOINT_HEADER: self._model.url})
+            passed = web.StreamResponse(headers={"content-type": kind, ENDPOINT_HEADER: self.model.url})
             await passed.prepare(request)
             async for chunk in reply.content.iter_any():
                 await passed.write(chunk)
             await passed.write_eof()
             return passed
 
-    def _headers(self) -> dict[str, str]:
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the endpoint wants with each request."""
         return {"authorization": f"Bearer {self._key}"} if self._key else {}
 
     def _refused(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> web.Response:
         clean = why.replace(self._key, "***") if self._key else why
         wait = (headers or {}).get("retry-after")
         return web.json_response({"detail": clean}, status=status, headers={"retry-after": wait} if wait else None)
-
-
-class Hosts:
-    """Runs our own versions on a host, and gives those that are served elsewhere an address here."""
-
-    def __init__(self, own: ModelHost, session: aiohttp.ClientSession) -> None:
-        self.context = own.context
-        self._own = own
-        self._session = session
-        self._relays: dict[str, Relay] = {}
-
-    async def start(self, digest: str, folder: Path) -> None:
-        """Raises HostError: the endpoint does not answer, its key is not there, or what the own host says."""
-        try:
-            model = read_endpoint(folder)
-            if model is None:
-                return await self._own.start(digest, folder)
-            relay = Relay(model, self._session)
-        except (KeyMissing, VersionDamaged) as error:
-            raise HostError(str(error)) from error
-        await relay.open()
-        self._relays[digest] = relay
-
-    async def stop(self, digest: str) -> None:
-        if relay := self._relays.pop(digest, None):
-            await relay.close()
-        else:
-            await self._own.stop(digest)
-
-    async def running(self) -> dict[str, str]:
-        return {**await self._own.running(), **{digest: relay.url for digest, relay in self._relays.items()}}
-
-    async def failure(self, digest: str) -> str | None:
-        return None if digest in self._relays else await self._own.failure(digest)
-
-    async def aclose(self) -> None:
-        """End all relays; the own host's servers go on."""
-        while self._relays:
-            await self._relays.popitem()[1].close()

@@ -1,0 +1,182 @@
+"""Versions as adapters of a vLLM server, on a double with vLLM's routes and refusals."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ftassets.backends.serving.base import ServingError
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.gateway.model_hosts import vllm_adapters
+from ftassets.testing.doubles.vllm import VllmServers
+from ftassets.testing.releases import attest, loop_config, make_adapter, make_version
+from ftassets.testing.stub_engine import stub_engine
+from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
+from ftassets_tests.gateway.conftest import Clock, Running
+from ftassets_tests.gateway.test_chat import wait_until
+
+VLLM = {"engine": "vllm", "vllm": {"max_loras": 6, "arguments": ["--enforce-eager"]}}
+LOOPS = {name: loop_config(name, serving=VLLM) for name in ("support", "other")}
+Start = Callable[[dict[str, LoopConfig]], Running]
+
+
+@pytest.fixture
+def servers() -> Iterator[VllmServers]:
+    servers = VllmServers()
+    yield servers
+    for name in list(servers.all()):
+        servers.stop(name)
+
+
+@pytest.fixture
+def start(tmp_path: Path, servers: VllmServers) -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def gateway(loops: dict[str, LoopConfig]) -> Running:
+            home, host = Home(tmp_path / "home"), ThreadHost(stub_engine())
+            stack.callback(host.close)
+            serving, url = stack.enter_context(run_gateway_in_thread(home, loops, host, vllm_servers=servers))
+            client = stack.enter_context(httpx.Client(base_url=url, timeout=30, trust_env=False))
+            return Running(home, serving, url, host, client, Clock())
+
+        yield gateway
+
+
+def released(gateway: Running, content: str, loop: str = "support", **stated: object) -> str:
+    digest = make_adapter(gateway.home, content, loop=loop, **stated)
+    attest(gateway.home, loop, digest)
+    return digest
+
+
+def only(servers: VllmServers):  # noqa: ANN201 - the one double
+    [double] = servers.doubles.values()
+    return double
+
+
+def test_two_loops_share_one_base_and_each_version_answers_by_its_digest(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    digests = {loop: released(gateway, f"weights of {loop}", loop) for loop in LOOPS}
+    for loop, digest in digests.items():
+        gateway.serving.start(loop, digest, 100, 60.0, "test", "first")
+    for loop, digest in digests.items():
+        answer = gateway.ask("hi", model=loop)
+        assert answer.json()["choices"][0]["message"]["content"] == f"weights of {loop} hi"
+        assert answer.headers["x-ftassets-version"] == digest
+    assert not gateway.host._servers, "no server is started for a version"
+    assert len(servers.started) == 1
+    assert {"--enable-lora", "--max-loras=6", "--max-lora-rank=16", "--gpu-memory-utilization=0.95", "--enforce-eager"} <= set(
+        servers.started[0]
+    )
+    assert set(only(servers).loaded) == set(digests.values())
+    assert gateway.ask("hi", stream=True).text.rstrip().endswith("[DONE]")
+    body = only(servers).bodies[-1]
+    assert (body["model"], "generation_config" in body) == (digests["support"], False)
+
+
+def test_the_first_request_comes_before_traffic_and_a_version_that_is_out_is_unloaded(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    first, second = released(gateway, "a"), released(gateway, "b")
+    gateway.start(first)
+    assert only(servers).bodies[0]["messages"][0]["content"] == "ready?", "warmed before it has a share"
+    gateway.start(second, weight=50)
+    assert set(only(servers).loaded) == {first, second}
+    gateway.serving.rollback("support", "test", "worse")
+    wait_until(lambda: set(only(servers).loaded) == {first})
+    assert only(servers).log == [("load", first), ("load", second), ("unload", second)]
+
+
+def test_an_adapter_that_a_restarted_server_has_forgotten_is_loaded_again(
+    start: Start, servers: VllmServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftassets.gateway.model_hosts.relay.PROBE_EVERY", 0.0)
+    gateway = start(LOOPS)
+    digest = released(gateway, "a")
+    gateway.start(digest)
+    only(servers).loaded.clear()
+    wait_until(lambda: digest in only(servers).loaded)
+    wait_until(lambda: gateway.ask("hi").status_code == 200)
+
+
+def test_what_the_base_cannot_serve_is_refused_with_the_reason(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    other = "1" * 64
+    cases = {
+        "has rank 64, and the server takes up to 16: raise serving.vllm.max_lora_rank": released(gateway, "wide", rank=64),
+        "tokenizer or chat template of version .* are not those of its base": released(gateway, "words", tokenizer_digest=other),
+        "is not an adapter that vLLM could load": released(gateway, "lone", base_digest=None),
+    }
+    for why, digest in cases.items():
+        with pytest.raises(ServingError, match=why):
+            gateway.start(digest)
+    assert servers.started == []
+    assert gateway.serving.state("support").phase == "idle"
+
+
+def test_why_vllm_does_not_load_an_adapter_or_does_not_start_is_said(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    servers._make = lambda: vllm_double(rank=4)
+    with pytest.raises(ServingError, match="LoRA rank 8 is greater than max_lora_rank 4"):
+        gateway.start(released(gateway, "a"))
+    for name in list(servers.all()):
+        servers.stop(name)
+    servers.fails = "its server ended (fatal): no memory"
+    with pytest.raises(ServingError, match="vLLM with the base .*: its server ended .fatal.: no memory"):
+        gateway.start(released(gateway, "b"))
+
+
+def vllm_double(rank: int):  # noqa: ANN201 - a double
+    from ftassets.testing.doubles.vllm import VllmDouble
+
+    return VllmDouble(max_lora_rank=rank)
+
+
+def test_a_changed_adapter_is_never_loaded(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    digest = released(gateway, "a")
+    (gateway.home.versions / digest / "adapter" / "adapter_model.safetensors").write_text("changed")
+    with pytest.raises(ServingError, match=r"adapter_model.safetensors is missing or was changed"):
+        gateway.start(digest)
+    assert servers.started == []
+
+
+def test_a_server_without_a_version_is_stopped_after_a_while(start: Start, servers: VllmServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_adapters, "UNUSED_FOR", 0.1)
+    gateway = start(LOOPS)
+    digest = make_adapter(gateway.home, "a", loop="support")
+    gateway.serving.stage("support", digest, 60.0)
+    assert len(servers.all()) == 1
+    gateway.serving.unstage("support", digest)
+    wait_until(lambda: not servers.all())
+
+
+def test_a_server_of_others_is_asked_by_its_url(start: Start, servers: VllmServers) -> None:
+    servers.start("0" * 64, lambda here, port: [])
+    wait_until(lambda: servers._servers["0" * 64][0].started)
+    there = only(servers)
+    gateway = start({"support": loop_config(serving={"engine": "vllm", "url": f"{servers.all()['0' * 64].url}/v1"})})
+    digest = released(gateway, "a")
+    gateway.start(digest)
+    assert gateway.ask("hi").json()["choices"][0]["message"]["content"] == "a hi"
+    assert (set(there.loaded), len(servers.started)) == ({digest}, 1)
+
+
+def test_an_untuned_base_answers_under_its_own_name(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    base = make_version(gateway.home, "base", kind="base")
+    attest(gateway.home, "support", base)
+    gateway.start(base)
+    assert gateway.ask("hi").json()["choices"][0]["message"]["content"] == "base hi"
+    assert only(servers).loaded == {}
+
+
+def test_merged_weights_have_a_server_of_their_own(start: Start, servers: VllmServers) -> None:
+    gateway = start({"support": loop_config(serving={"engine": "vllm", "vllm": {"merged": True}})})
+    digest = released(gateway, "a")
+    shutil.rmtree(gateway.home.root / "staging-a", ignore_errors=True)
+    gateway.start(digest)
+    assert list(gateway.host._servers) == [digest]
+    assert servers.started == []
