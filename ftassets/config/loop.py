@@ -760,7 +760,7 @@ class Serving(Strict):
 
     @property
     def adapter_server(self) -> str | None:
-        """What makes two loops of one base share a server of adapters; None where there is none."""
+        """What makes two loops of one base share a server of adapters; None if their versions are not adapters on a shared base."""
         shared = {"url": self.url, "vllm": self.vllm.model_dump(mode="json")}
         return canonical_json(shared).decode() if self.engine == "vllm" and not self.vllm.merged else None
 

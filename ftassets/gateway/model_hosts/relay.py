@@ -80,7 +80,7 @@ class Relay:
             return f"the endpoint at {self.model.url} does not list the model: {why}" if (why := await self.unlisted()) else None
         try:
             async with self._models() as reply:
-                return f"the endpoint at {self.model.url} answers {reply.status}" if reply.status >= 500 else None
+                return f"the endpoint at {self.model.url} answered with {reply.status}" if reply.status >= 500 else None
         except (TimeoutError, aiohttp.ClientError) as error:
             return f"the endpoint at {self.model.url} does not answer ({error or type(error).__name__})"
 
@@ -89,7 +89,7 @@ class Relay:
         try:
             async with self._models() as reply:
                 if reply.status != 200:
-                    return f"it answers {reply.status}"
+                    return f"it answered with {reply.status}"
                 names = [str(each["id"]) for each in from_json(await reply.read())["data"]]
         except (TimeoutError, aiohttp.ClientError) as error:
             return f"it does not answer ({error or type(error).__name__})"

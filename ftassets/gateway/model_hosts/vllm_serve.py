@@ -23,10 +23,10 @@ def arguments_of(folder: Path, settings: Vllm, adapters: bool, here: Path, port:
     """Arguments of our interpreter, in the folder `here`, for a server of a version's weights, with adapters on them or not."""
     command = ["-m", "ftassets.gateway.model_hosts.vllm_serve", os.path.relpath(folder, here), "--port", str(port)]
     command += ["--executable", str(settings.executable)] if settings.executable else []
-    return [*command, "--", *flags(settings, adapters)]
+    return [*command, "--", *flags_of(settings, adapters)]
 
 
-def flags(settings: Vllm, adapters: bool) -> list[str]:
+def flags_of(settings: Vllm, adapters: bool) -> list[str]:
     """Arguments of `vllm serve`. A request alone says how it is decoded: the model's generation_config.json has no part in it."""
     given = {
         "generation-config": "vllm",
@@ -46,8 +46,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--executable", default=os.environ.get(VARIABLE) or "vllm")
-    parser.add_argument("flags", nargs=argparse.REMAINDER)
-    args = parser.parse_args()
+    cut = sys.argv.index("--")  # what follows is vLLM's
+    args, flags = parser.parse_args(sys.argv[1:cut]), sys.argv[cut + 1 :]
     try:
         verify_folder(args.folder)
     except VersionDamaged as error:
@@ -69,7 +69,7 @@ def main() -> int:
     }
     command = [executable, "serve", str((args.folder / MERGED).resolve()), "--served-model-name", MODEL_NAME]
     command += ["--host", "127.0.0.1", "--port", str(args.port)]
-    os.execv(executable, [*command, *(flag for flag in args.flags if flag != "--")])
+    os.execv(executable, [*command, *flags])
 
 
 if __name__ == "__main__":

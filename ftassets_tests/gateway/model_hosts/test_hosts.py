@@ -126,7 +126,7 @@ def test_an_endpoint_that_is_gone_is_502_at_once_then_503_with_the_reason_and_ba
     monkeypatch.setattr("ftassets.gateway.fleet.TRY_AGAIN", 0.5)
     there.fail_with = 503
     assert gateway.ask().status_code == 502
-    reason = f"the endpoint at {there.url} answers 503"
+    reason = f"the endpoint at {there.url} answered with 503"
     wait_until(lambda: gateway.ask().status_code == 503 and reason in (gateway.rows()[-1].error or ""))
     assert there.url not in gateway.ask().text + gateway.client.get("/health").text
     there.fail_with = None
