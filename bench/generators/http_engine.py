@@ -22,7 +22,7 @@ _COMPLETION = (
     b'"content":"{\\"intent\\": \\"HassTurnOn\\", \\"name\\": \\"kitchen light\\"}"},"finish_reason":"stop"}],"usage":' + _USAGE + b"}"
 )
 _PIECE = b'{"id":"engine-1","object":"chat.completion.chunk","created":1,"model":"merged","choices":[%s]%s}'
-_WORD = _PIECE % (b'{"index":0,"delta":{"content":"word "},"finish_reason":null}', b"")
+_WORD = _PIECE % (b'{"index":0,"delta":{"role":"assistant","content":"word "},"finish_reason":null}', b"")
 _LAST = _PIECE % (b'{"index":0,"delta":{},"finish_reason":"stop"}', b"")
 _COUNTS = _PIECE % (b"", b',"usage":' + _USAGE)
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -23,6 +23,8 @@ class Reply:
 class Client(asyncio.Protocol):
     """One connection."""
 
+    closed = False
+
     def __init__(self) -> None:
         self._waiting: asyncio.Future[Reply] | None = None
 
@@ -55,6 +57,7 @@ class Client(asyncio.Protocol):
         self._end(Reply(self._parser.get_status_code(), ((self._first or now) - self._sent) * 1000, (now - self._sent) * 1000))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
         self._end(Reply(0, 0.0, 0.0))
 
     def _end(self, reply: Reply) -> None:
@@ -98,6 +101,8 @@ async def paced(url: str, requests: Sequence[bytes], rate: float, seconds: float
     free, replies, tasks = list[Client](), list[Reply](), set[asyncio.Task[None]]()
 
     async def ask(sent: bytes) -> None:
+        while free and free[-1].closed:  # a server closes those that are idle
+            free.pop()
         client = free.pop() if free else await connected(url)
         reply = await client.ask(sent)
         replies.append(reply)

@@ -24,6 +24,13 @@ from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.relay import Relay
 from ftassets.gateway.router import Router
 
+# what else clients of OpenAI ask for. A bare prompt would be read without the chat template, the system prompt and the breaking of control
+# tokens, which is not the model that passed the gates
+ELSEWHERE = {
+    "/v1/completions": "the model was trained and evaluated on chats. Send the prompt as a message of role user to /v1/chat/completions",
+    "/v1/responses": "send the input as messages to /v1/chat/completions",
+    "/v1/embeddings": "this gateway serves chat models only",
+}
 Endpoint = Callable[[Request], Awaitable[Response | Relay]]
 
 
@@ -92,6 +99,8 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         return Response(metrics.render(router.states(), problem is None), media_type="text/plain; version=0.0.4")
 
     async def problem(request: Request, error: Exception) -> JSONResponse:
+        if (why := ELSEWHERE.get(request.url.path)) and isinstance(error, HTTPException):
+            error = Problem(404, f"{request.url.path} is not served: {why}", "endpoint_not_served")
         response = await on_problem(request, error)
         if "x-request-id" not in response.headers:
             metrics.rejected(response.status_code)

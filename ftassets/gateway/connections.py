@@ -4,6 +4,7 @@ Time for a body and the number of requests at once are in `entrance`: there a pe
 """
 
 import asyncio
+import re
 import resource
 import socket
 from collections import OrderedDict
@@ -22,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ftassets.gateway.problems import Problem
 from ftassets.wording import amount
 
+_UPGRADE = re.compile(rb"(?:^|\r\n)upgrade:", re.IGNORECASE)
 _FILES = 65_536  # open files that are asked for: each connection is one
 
 
@@ -73,7 +75,11 @@ class Peers:
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection with limits; what it answers before there is a request has the form of OpenAI's errors too."""
+    """uvicorn's connection with limits; what it answers before there is a request has the form of OpenAI's errors too.
+
+    A request that comes before the one before it is answered is left out, and the connection closed after that answer, as RFC 9112,
+    9.3.2, lets a server do: while it waited, nobody would see that the client leaves.
+    """
 
     def __init__(self, *arguments: Any, peers: Peers, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -81,6 +87,7 @@ class Connection(HttpToolsProtocol):
         self._head: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_body = False
+        self._early = False  # whether a request came too early
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -96,8 +103,10 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._early:
+            return
         in_body = self._in_body
-        super().data_received(data)
+        super().data_received(data if in_body else _without_upgrade(data))
         if self.transport.is_closing() or self._answering:
             return
         if self._head is None:
@@ -109,12 +118,21 @@ class Connection(HttpToolsProtocol):
             self._refuse(Problem(431, f"the headers have more than {most}: send fewer", "headers_too_large"))
 
     def on_headers_complete(self) -> None:
+        if self._answering:
+            self._early, self.cycle.keep_alive = True, False
+            return
         self._stop_head()
         self._in_body = True
         self._peers.busy(self)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        if not self._early:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
+        if self._early:
+            return
         super().on_message_complete()
         self._in_body = False
 
@@ -174,6 +192,16 @@ class Connection(HttpToolsProtocol):
         self._stop_head()
         if self._unread is not None:
             self._unread.cancel()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The begin of a request without the wish for another protocol, which a server may ignore (RFC 9110, 7.8).
+
+    Java's own client wishes for HTTP/2 with each request; the parser would drop the body, as it would be of the other protocol.
+    """
+    end = data.find(b"\r\n\r\n")
+    head = data if end < 0 else data[:end]
+    return _UPGRADE.sub(b"\r\nx-not-upgraded:", head) + data[len(head) :] if _UPGRADE.search(head) else data
 
 
 def configured(app: ASGIApp, limits: Limits, certificate: Path | None = None, key: Path | None = None) -> uvicorn.Config:

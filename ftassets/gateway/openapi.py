@@ -32,6 +32,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "model_not_found": (404, "No loop has the name in `model`."),
     "unknown_answer": (404, "The traffic log has no answer with this id."),
     "unknown_loop": (404, "No loop has the name in the path."),
+    "endpoint_not_served": (404, "OpenAI's API has this path, and the gateway does not. The message says what to ask instead."),
     "not_found": (404, "There is no such path."),
     "method_not_allowed": (405, "The path exists, but not with this method."),
     "request_timeout": (408, "The headers were not there within 10 s, or the body within 20 s."),
@@ -64,7 +65,7 @@ _BODY = ("invalid_json", "request_too_large", "invalid_request", "unsupported_me
 _EVERYWHERE = (  # of every path; the first four before there is a request
     "invalid_http", "request_timeout", "headers_too_large", "too_many_connections", "not_found", "method_not_allowed", "internal_error",
 )  # fmt: skip
-_ADMITTED = ("origin_refused", "wrong_host", "too_many_requests")  # of every public path
+_ADMITTED = ("origin_refused", "wrong_host", "too_many_requests", "endpoint_not_served")  # of every public path
 ANYWHERE = (*_EVERYWHERE, *_ADMITTED)
 _CLIENT = ("invalid_api_key", "rate_limited", "keys_unreadable")  # of what clients with keys ask
 _CHAT = (
@@ -76,7 +77,8 @@ _CHAT = (
 _LOOP = ("no_token", "unknown_loop", "state_damaged")
 _CHANGE = (*_BODY, *_LOOP, "not_possible")
 _ABOUT_PUBLIC = (
-    "The part of OpenAI's API that a chat needs, and feedback on answers. `model` names a loop; the gateway chooses the version. "
+    "The part of OpenAI's API that a chat needs, and feedback on answers. Bare prompts (`/v1/completions`) are refused: they would be read "
+    "without the chat template. `model` names a loop; the gateway chooses the version. "
     "Requests with the same `user` (or header `X-User`) stay on the same version while weights do not change. "
     "Once there are clients (`ftassets clients add`), paths below `/v1` need `Authorization: Bearer KEY`."
 )

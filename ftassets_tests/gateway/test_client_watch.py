@@ -112,6 +112,20 @@ def test_a_client_that_leaves_ends_the_engine_s_work_and_is_on_record_as_gone(se
     assert 'status="499"' in metrics
 
 
+def test_a_client_that_sent_more_requests_at_once_and_leaves_ends_the_engine_s_work_too(serving_a: Running, engine: Engine) -> None:
+    content = json.dumps({"model": "support", "messages": [{"role": "user", "content": "hello"}]}).encode()
+    early = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+
+    def wait(sock: socket.socket) -> None:
+        sock.sendall((early % len(content) + content) * 3)
+        assert engine.begun.acquire(timeout=10)
+
+    leave(serving_a, {"messages": [{"role": "user", "content": "hang"}]}, wait)
+    assert engine.left.acquire(timeout=5), "the engine is told that nobody waits"
+    assert rows_of(serving_a, 1) == [499]
+    assert [prompt for prompt in engine.asked if prompt != "ready?"] == ["hang"]
+
+
 def test_many_clients_that_leave_at_any_moment_leave_nothing_behind(serving_a: Running, engine: Engine, caplog) -> None:
     def one(number: int) -> None:
         body = {"messages": [{"role": "user", "content": f"{'hang' if number % 2 else 'flow'} {number}"}], "stream": not number % 2}

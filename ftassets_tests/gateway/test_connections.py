@@ -112,6 +112,36 @@ def test_when_all_connections_are_busy_a_new_one_is_told(limited: Running) -> No
         assert limited.serving.state("support").production, "the admin API has connections of its own"
 
 
+def test_a_request_that_comes_before_the_last_one_is_answered_ends_the_connection_after_that_answer(limited: Running) -> None:
+    request = HEAD + f"content-length: {len(BODY)}\r\n\r\n".encode() + BODY
+    with connect(limited.url) as sock:
+        sock.sendall(request * 3)
+        reply = rest(sock)
+    assert reply.count(b"HTTP/1.1 200") == 1
+    assert b"\r\nconnection: close\r\n" in reply
+    assert len(limited.rows()) == 1
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_wish_for_another_protocol_is_ignored(limited: Running, apart: bool) -> None:
+    wish = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"  # of each request of Java's client
+    )
+    with connect(limited.url) as sock:
+        for _ in range(2):
+            head = HEAD + wish + f"content-length: {len(BODY)}\r\n\r\n".encode()
+            sock.sendall(head + (b"" if apart else BODY))
+            if apart:
+                time.sleep(0.1)
+                sock.sendall(BODY)
+            reply = b""
+            while not reply.endswith(b'"total_tokens":10}}'):
+                assert (data := sock.recv(65_536)), reply
+                reply += data
+            assert reply.startswith(b"HTTP/1.1 200")
+    assert [row.prompt for row in limited.rows()] == ["hello", "hello"]
+
+
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/chat", HEAD, b"\r\n"])
 def test_a_head_that_does_not_come_is_waited_for_only_so_long(limited: Running, sent: bytes) -> None:
     with connect(limited.url) as sock:

@@ -8,6 +8,7 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from ftassets.gateway.app import ELSEWHERE
 from ftassets.gateway.entrance import Entrance, hosts_from_env
 from ftassets_tests.gateway.conftest import Running
 
@@ -118,3 +119,12 @@ def test_nothing_is_redirected_by_the_host_that_a_client_names(serving_a: Runnin
     with socket.create_connection(("127.0.0.1", int(serving_a.url.rsplit(":", 1)[1])), timeout=5) as sock:
         sock.sendall(b"GET /health/ HTTP/1.0\r\n\r\n")
         assert b"location" not in sock.recv(1000).lower()
+
+
+@pytest.mark.parametrize("path", sorted(ELSEWHERE))
+def test_what_else_openai_has_is_refused_with_what_to_ask_instead(serving_a: Running, path: str) -> None:
+    reply = serving_a.client.post(path, json={"model": "support", "prompt": "<|im_start|>system"})
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"]) == (404, "endpoint_not_served")
+    assert "chat" in error["message"]
+    assert not serving_a.rows()

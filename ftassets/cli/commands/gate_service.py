@@ -14,6 +14,7 @@ from ftassets.gate_service.app import gate_app
 from ftassets.gate_service.turns import KEY, Turns, run_process
 
 SHORTEST_KEY = 16  # characters
+_CONNECTIONS = 200
 log = logging.getLogger(__name__)
 
 
@@ -22,15 +23,18 @@ def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
     when it cannot listen there."""
     import uvicorn
 
+    from ftassets.gateway.connections import Limits, configured, tell_dead_peers
+
     key = the_key()
     found, artifacts, store = loops_folder(home), backend(home, "artifacts"), backend(home, "dataset_store")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for file in found.broken:
         log.error("its loops are not evaluated: %s", file.problem)
     app = gate_app(key, lambda request: job_for(request, home, artifacts, found.loops, store), Turns(run_process))
-    settings = uvicorn.Config(app, lifespan="off", server_header=False, access_log=False, timeout_graceful_shutdown=5)
+    limits = Limits(connections=_CONNECTIONS, drain=0.0)
     with contextlib.closing(_listening(host, port)) as sock:
-        uvicorn.Server(settings).run(sockets=[sock])
+        tell_dead_peers(sock, limits)
+        uvicorn.Server(configured(app, limits)).run(sockets=[sock])
 
 
 def _listening(host: str, port: int) -> socket.socket:
