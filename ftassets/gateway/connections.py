@@ -78,7 +78,7 @@ class Connection(HttpToolsProtocol):
     """uvicorn's connection with limits; what it answers before there is a request has the form of OpenAI's errors too.
 
     A request that comes before the one before it is answered is left out, and the connection closed after that answer, as RFC 9112,
-    9.3.2, lets a server do: while it waited, nobody would see that the client leaves.
+    9.3.2, lets a server do: while it waited, the gateway would not see that the client leaves.
     """
 
     def __init__(self, *arguments: Any, peers: Peers, **named: Any) -> None:
