@@ -15,6 +15,8 @@ from ftassets.gateway.patience import Patience
 from ftassets.gateway.problems import CLIENT_GONE, Problem
 from ftassets.gateway.sse import Events, event
 
+LONGEST_ANSWER = 32_000_000  # bytes
+
 
 class Relay:
     """A streamed answer: chunks as they come, `[DONE]` when the row is durable."""
@@ -99,7 +101,7 @@ async def read_stream(
 
     Events that are neither chunks nor errors are dropped; `[DONE]` is not passed on, ours comes when the row is durable.
     """
-    events, finished = Events(), False
+    events, finished, size = Events(), False, 0
 
     async def take(data: bytes) -> Problem | None:
         nonlocal finished
@@ -123,6 +125,8 @@ async def read_stream(
 
     try:
         while chunk := await patience.wait(reply.content.readany(), call.first_token_ms is not None):
+            if (size := size + len(chunk)) > LONGEST_ANSWER:
+                return Problem(502, f"the model server's answer has more than {LONGEST_ANSWER:,} bytes", "engine_error")
             for data in events.feed(chunk):
                 if problem := await take(data):
                     return problem
@@ -140,7 +144,7 @@ async def read_whole(call: Call, reply: aiohttp.ClientResponse, patience: Patien
     """The engine's whole answer, of which the call takes note. Raises Problem."""
     try:
         async with reply:
-            answer: dict[str, Any] = from_json(await patience.wait(reply.read(), answering=False))
+            answer: dict[str, Any] = from_json(await patience.wait(_content(reply), answering=False))
         choice = answer["choices"][0]
         message = dict(choice["message"])
         call.cut = choice.get("finish_reason") == "length"
@@ -151,6 +155,16 @@ async def read_whole(call: Call, reply: aiohttp.ClientResponse, patience: Patien
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise Problem(502, "the model server's answer is not a completion", "engine_error", detail=repr(error)) from error
     return answer
+
+
+async def _content(reply: aiohttp.ClientResponse) -> bytes:
+    """All of a reply. Raises ValueError for one without an end."""
+    content = bytearray()
+    while chunk := await reply.content.readany():
+        content += chunk
+        if len(content) > LONGEST_ANSWER:
+            raise ValueError(f"more than {LONGEST_ANSWER:,} bytes")
+    return bytes(content)
 
 
 def engine_problem(error: Exception) -> Problem:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 _END = re.compile(rb"\r\n|\n|\r")
+LONGEST_LINE = 4_000_000  # bytes: each piece of a line is joined to what there is of it
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -20,7 +21,9 @@ class Events:
         self._first = True
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Data of the events that this chunk completes."""
+        """Data of the events that this chunk completes. Raises ValueError for a line without an end."""
+        if len(self._rest) > LONGEST_LINE:
+            raise ValueError(f"a line with more than {LONGEST_LINE:,} bytes")
         text = self._rest + chunk
         if self._first and len(text) >= len(_BOM):
             text, self._first = text.removeprefix(_BOM), False

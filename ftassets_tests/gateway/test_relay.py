@@ -135,3 +135,11 @@ def test_bad_streams_end_with_an_error_and_without_done(serving_a: Running) -> N
         assert "memory" not in reply.text, "what a server says of itself is for the log"
         assert serving_a.rows()[-1].status == 502
     assert "out of memory" in (serving_a.rows()[0].error or "")
+
+
+def test_an_answer_without_an_end_is_broken_off(serving_a: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftassets.gateway.relay.LONGEST_ANSWER", 50)
+    assert (reply := serving_a.ask("whole:plain")).status_code == 502, reply.text
+    assert "[DONE]" not in serving_a.ask("stream:plain", stream=True).text
+    assert [row.status for row in serving_a.rows()] == [502, 502]
+    assert all("more than 50 bytes" in (row.error or "") for row in serving_a.rows())

@@ -1,9 +1,10 @@
 """Events out of chunks of any size."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftassets.gateway.sse import Events, event
+from ftassets.gateway.sse import LONGEST_LINE, Events, event
 
 contents = st.lists(st.text(st.characters(blacklist_characters="\n\r", codec="utf-8"), min_size=1).map(str.encode), max_size=6)
 
@@ -32,3 +33,10 @@ def test_pings_and_empty_events_say_nothing():
     events = Events()
     assert list(events.feed(b"event: ping\ndata: {}\n\ndata:\n\ndata: \n\nid: 4\nretry: 5\ndata: 1\n\n")) == [b"1"]
     assert list(events.end()) == []
+
+
+def test_a_line_without_an_end_is_not_waited_for() -> None:
+    events = Events()
+    assert list(events.feed(b"data: " + b"x" * LONGEST_LINE)) == []
+    with pytest.raises(ValueError, match=r"a line with more than 4,000,000 bytes"):
+        list(events.feed(b"x"))
