@@ -18,6 +18,7 @@ from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob
 from ftassets.domain.training.smaller_batch import smaller_batch
 from ftassets.testing.tiny_job import tiny_job
+from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.process import KILLED, TERMINATED, Terminated, last_words, write_job
 from ftassets.workers.training.own_command import train_by_command
 from ftassets.workers.training.sft import train
@@ -46,19 +47,34 @@ json.dump({"losses": losses}, open(f"{output}/metrics.json", "w"))
 """
 
 
-SPOILS = "losses.append((step, 1.0)); model.base_model.model.model.layers[0].mlp.down_proj.lora_A.default.weight.data.fill_(float('nan'))"
-CHANGED = """
-from safetensors.torch import load_file, save_file
-FILE = f"{{output}}/adapter_model.safetensors"
-save_file({{name: {} for name, value in load_file(FILE).items()}}, FILE)
+# what that trainer left, and a change to it: to import the libraries again for each would take seconds
+LEFT = """
+import json, os, pickle, shutil, sys
+import numpy as np
+from safetensors.numpy import load_file, save_file
+dataset, base, start_from, output = sys.argv[1:]
+shutil.copytree({taught!r}, output, dirs_exist_ok=True)
+FILE, CONFIG = f"{{output}}/adapter_model.safetensors", f"{{output}}/adapter_config.json"
+def weights(change): save_file({{name: change(name, value) for name, value in load_file(FILE).items()}}, FILE)
+def config(**new): old = json.load(open(CONFIG)); json.dump({{**old, **new}}, open(CONFIG, "w"))
+def losses(*of): json.dump({{"losses": of}}, open(f"{{output}}/metrics.json", "w"))
 """
-ANOTHER_RANK = "c = json.load(open(f'{output}/adapter_config.json')); c['r'] = 8; json.dump(c, open(f'{output}/adapter_config.json', 'w'))"
-GROWN = ANOTHER_RANK.replace("c['r'] = 8", "c['token_indices'] = [10**9]")
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTASSETS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the trainer leaves, trained once."""
+    folder, kept = tmp_path_factory.mktemp("taught"), tmp_path_factory.mktemp("kept") / "output"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("FTASSETS_CACHE", str(folder / "cache"))
+        base = make_tiny_model(folder / "base")
+        train_by_command(job(folder / "job", base, TRAINER + f"import shutil; shutil.copytree(output, {str(kept)!r})"), lambda _: None)
+    return kept
 
 
 def job(folder: Path, base: Path, program: str = TRAINER, start_from: Path | None = None, **changes: Any) -> TrainingJob:
@@ -107,47 +123,44 @@ def test_the_command_reads_the_rows_that_our_training_would_read(tmp_path, tiny_
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("change", "said"),
     [
-        ("pass", "left no metrics.json"),
-        (TRAINER.replace('{"losses": losses}', '{"losses": []}'), "metrics.json of train.command cannot be read"),
-        (TRAINER.replace('{"losses": losses}', '{"losses": [[1, float("nan")]]}'), "metrics.json of train.command cannot be read"),
-        (TRAINER.replace('{"losses": losses}', '{"losses": [[0, 2.0]]}'), "steps must rise"),
-        (TRAINER.replace('{"losses": losses}', '{"losses": [[2, 2.0], [1, 1.0]]}'), "steps must rise"),
-        (TRAINER.replace('{"losses": losses}', '{"losses": [[1, 2.0], [10**30, 1.0]]}'), "steps must rise"),
-        (TRAINER.replace("model.save_pretrained(output)", "model.save_pretrained(output, safe_serialization=False)"), "safetensors"),
-        (TRAINER + "open(f'{output}/optimizer.pt', 'w').write('x')", "optimizer.pt: only safetensors"),
-        (TRAINER.replace("model.save_pretrained(output)", "import os"), "not there"),
-        (TRAINER.replace("losses.append((step, float(loss)))", SPOILS), "not finite"),
-        (TRAINER + ANOTHER_RANK, "does not fit"),
-        (TRAINER + "open(f'{base}/added_tokens.json', 'w').write('{}')", "changed the base .*added_tokens.json"),
-        (TRAINER + CHANGED.format("value.to(torch.int8)"), "integers"),
-        (TRAINER + CHANGED.format("torch.full_like(value, 3e38)"), "probabilities are not numbers"),
-        (TRAINER.replace("r=2", "layer_replication=[[0, 2], [0, 2]], r=2"), "repeats layers"),
-        (TRAINER + "import os; os.remove(FILE := f'{output}/adapter_model.safetensors'); os.mkfifo(FILE)", "not there"),
-        (TRAINER + "open(f'{output}/adapter_config.json', 'w').write('[')", "not JSON"),
+        ("shutil.rmtree(output); os.mkdir(output)", "left no metrics.json"),
+        ("losses()", "metrics.json of train.command cannot be read"),
+        ("losses([1, float('nan')])", "metrics.json of train.command cannot be read"),
+        ("losses([0, 2.0])", "steps must rise"),
+        ("losses([2, 2.0], [1, 1.0])", "steps must rise"),
+        ("losses([1, 2.0], [10**30, 1.0])", "steps must rise"),
+        ("os.remove(FILE); pickle.dump({}, open(f'{output}/adapter_model.bin', 'wb'))", "safetensors"),
+        ("open(f'{output}/optimizer.pt', 'w').write('x')", "optimizer.pt: only safetensors"),
+        ("os.remove(FILE)", "not there"),
+        ("losses([1, 2.0]); weights(lambda name, value: value * np.float32('nan' if 'layers.0.mlp' in name else 1))", "not finite"),
+        ("config(r=8)", "does not fit"),
+        ("open(f'{base}/added_tokens.json', 'w').write('{}')", "changed the base .*added_tokens.json"),
+        ("weights(lambda name, value: value.astype(np.int8))", "integers"),
+        ("weights(lambda name, value: np.full_like(value, 3e38))", "probabilities are not numbers"),
+        ("config(layer_replication=[[0, 2], [0, 2]])", "repeats layers"),
+        ("os.remove(FILE); os.mkfifo(FILE)", "not there"),
+        ("open(CONFIG, 'w').write('[')", "not JSON"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_taken_is_refused_with_its_reason(tmp_path, tiny_base, program, said):
-    bad = job(tmp_path / "job", tiny_base, program)
+def test_what_cannot_be_taken_is_refused_with_its_reason(tmp_path, tiny_base, taught, change, said):
+    bad = job(tmp_path / "job", tiny_base, LEFT.format(taught=str(taught)) + change)
     with pytest.raises(TrainingStopped, match=said):
         train_by_command(bad, lambda _: None)
     assert len(list(bad.versions.glob("*/manifest.json"))) == 1  # the base
 
 
-def test_only_an_adapter_of_learned_tokens_makes_the_vocabulary_larger(tmp_path, tiny_base):
-    grown = job(tmp_path / "job", tiny_base, TRAINER + GROWN)
+def test_only_an_adapter_of_learned_tokens_makes_the_vocabulary_larger(tmp_path, tiny_base, taught):
+    grown = job(tmp_path / "job", tiny_base, LEFT.format(taught=str(taught)) + "config(token_indices=[10**9])")
     result = train_by_command(grown, lambda _: None)
     config = json.loads((grown.versions / result.digest / "merged" / "config.json").read_text())
     assert config["vocab_size"] == json.loads((tiny_base / "config.json").read_text())["vocab_size"]
 
 
-def test_checkpoints_are_kept_until_the_version_is_there(tmp_path, tiny_base, monkeypatch):
-    keeps = job(
-        tmp_path / "job",
-        tiny_base,
-        TRAINER.replace("output = sys.argv[1:]", "output, kept = sys.argv[1:]") + "open(f'{kept}/step-8', 'w').write('weights')",
-    )
+def test_checkpoints_are_kept_until_the_version_is_there(tmp_path, tiny_base, taught, monkeypatch):
+    program = LEFT.replace("output = sys.argv[1:]", "output, kept = sys.argv[1:]").format(taught=str(taught))
+    keeps = job(tmp_path / "job", tiny_base, program + "open(f'{kept}/step-8', 'w').write('weights')")
     keeps = keeps.model_copy(update={"train": keeps.train.model_copy(update={"command": [*(keeps.train.command or []), "{checkpoints}"]})})
 
     def killed(*_: Any) -> None:
