@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from typer.exceptions import Exit, TyperException
 
 import ftassets
-from ftassets.cli import backups, clients, data, gates, lineage, loops, releases, start, traffic, versions
+from ftassets.cli import audit, backups, clients, data, gates, lineage, loops, releases, start, traffic, versions
 from ftassets.exits import debugging, ending, tell
 
 ENDINGS = (
@@ -47,7 +47,7 @@ app = typer.Typer(
     help="Keep a fine-tuned model good in production.",
     epilog=ENDINGS,
 )
-for group in (start, loops, traffic, data, gates, releases, versions, lineage, backups, clients):
+for group in (start, loops, traffic, data, gates, releases, versions, lineage, backups, audit, clients):
     app.add_typer(group.app)
 
 

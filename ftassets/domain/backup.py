@@ -38,7 +38,8 @@ class Backup(Stored):
     """One backup. `at` is when it began, in epoch seconds: what a process wrote later may be missing.
 
     `sealed` are the secrets of the home, encrypted under a passphrase, with the salt of the key; both in base64, None without a
-    passphrase. `empty` are folders without files, which git wants. `outside` says what of the loops' state it does not hold.
+    passphrase. `empty` are folders without files, which git wants. `outside` says what of the loops' state it does not hold. `audit` is
+    the end of the audit chain then: number and digest of its last entry.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +52,7 @@ class Backup(Stored):
     sealed: str | None = None
     salt: str | None = None
     outside: tuple[str, ...] = ()
+    audit: tuple[int, str] | None = None
 
     @property
     def size(self) -> int:

@@ -380,6 +380,8 @@ _ALL = (
     Kind("traffic_days", "a file of traffic that left the log",
         "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 5,
         {1: _same_day, 2: _same_day, 3: _without_client, 4: _not_told}),
+    Kind("audit_entry", "an entry of the audit chain",
+        "a line of `audit/chain.jsonl`", _FIELD, "`ftassets audit`, `ftassets backup`", "`ftassets audit`"),
     Kind("backup", "a backup of a home",
         "`backups/NAME.json` in the folder of the backups; its name ends with 12 characters of its digest", _FIELD, "`ftassets backup`",
         "`ftassets restore`, `ftassets verify-backup`"),

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 import ftassets
 from ftassets.backends.artifacts.version_folder import VersionDamaged, read_manifest, verify_folder
+from ftassets.backends.control.audit import seal
 from ftassets.backends.control.releases import SUFFIXES, Releases
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.config.home import Home
@@ -87,8 +88,9 @@ def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int |
     with _alone(target):
         for left in target.glob(f"{_COPY}*"):
             shutil.rmtree(left)  # of a backup that was killed
-        before = _newest(target)
+        before = newest(target)
         known = {file.path: file for file in before.files} if before else {}
+        head = seal(control(home), verifier(home), at)
         store = _Chunks(target)
         files, empty = list[BackupFile](), list[str]()
         for number in PASSES:
@@ -99,7 +101,14 @@ def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int |
         sealed, salt = _sealed(home, passphrase) if passphrase else (None, None)
         store.sync()
         made = Backup(
-            at=at, release=ftassets.__version__, files=tuple(files), empty=tuple(empty), sealed=sealed, salt=salt, outside=tuple(outside)
+            at=at,
+            audit=(head.number, head.digest),
+            release=ftassets.__version__,
+            files=tuple(files),
+            empty=tuple(empty),
+            sealed=sealed,
+            salt=salt,
+            outside=tuple(outside),
         )
         content = canonical_json(made.document())
         name = f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S%f}-{hashlib.sha256(content).hexdigest()[:12]}"
@@ -278,8 +287,8 @@ def _read(target: Path, name: str | None) -> tuple[str, Backup]:
         raise BackupDamaged(f"{name}.json cannot be read: {in_one_line(error)}") from error
 
 
-def _newest(target: Path) -> Backup | None:
-    """The newest backup that can be read; a damaged one only costs time."""
+def newest(target: Path) -> Backup | None:
+    """The newest backup that can be read, None without one."""
     for name in reversed(names(target)):
         with suppress(BackupDamaged):
             return _read(target, name)[1]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ftassets.backends.control.audit import Head, faults
 from ftassets.backends.control.files import FilesControl
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -21,7 +22,7 @@ from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
 from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.errors import InvalidInput
-from ftassets.processes.backup import BackupDamaged, back_up, names, restore, verify
+from ftassets.processes.backup import BackupDamaged, back_up, names, newest, restore, verify
 from ftassets.testing.contracts.traffic_log import exchange
 from ftassets.testing.releases import attest, make_version, released
 from ftassets.testing.tiny_model import make_tiny_model
@@ -67,7 +68,9 @@ def test_a_home_comes_back_as_it_was_with_its_keys(home: Home, target: Path) -> 
     found = restore(home, target, passphrase="correct horse")
     assert (found.releases, found.versions, found.with_keys) == (1, 1, True)
     local = {"work/scratch", "processes/up.json", "gateway/address.json", "training/support/checkpoint-1/weights"}
-    assert contents(home) == {path: content for path, content in before.items() if path not in local}
+    after = contents(home)
+    del after["audit/chain.jsonl"]  # which the backup itself brought up to date
+    assert after == {path: content for path, content in before.items() if path not in local}
     assert home.user_secret() == secret
     assert (home.keys / "release.pem").stat().st_mode & 0o777 == 0o600
     assert home.keys.stat().st_mode & 0o777 == 0o700
@@ -75,6 +78,17 @@ def test_a_home_comes_back_as_it_was_with_its_keys(home: Home, target: Path) -> 
     assert SqliteTrafficLog(home.traffic_db).exchanges("voice") == rows
     assert GitDatasetStore(home.datasets).read("main", "support/seed.parquet") == b"rows"
     assert attest(home, "support", make_version(home, "two")).exists(), "the key signs on"
+
+
+def test_a_backup_has_the_end_of_the_audit_chain(home: Home, target: Path) -> None:
+    back_up(home, target)
+    stored = newest(target)
+    assert stored is not None
+    assert stored.audit is not None
+    head, control, signer = Head(*stored.audit), FilesControl(home.root), Ed25519Signer(home.keys)
+    assert (head.number > 0, faults(control, signer, head)) == (True, [])
+    control.delete("audit/chain.jsonl")
+    assert faults(control, signer, head) != []
 
 
 def test_private_keys_are_nowhere_in_a_backup_in_clear(home: Home, target: Path) -> None:

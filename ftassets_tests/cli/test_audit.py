@@ -1,0 +1,48 @@
+"""The audit chain from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ftassets.backends.control.journal import JOURNAL, Journal
+from ftassets.cli.main import app
+from ftassets.config.home import Home
+from ftassets.config.profiles import control
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.processes.backup import back_up
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("FTASSETS_HOME", str(home.root))
+    Journal(control(home)).record("support", "start", "ben", "first", EndpointState(), 1.0)
+    return home
+
+
+def run(*words: str) -> Result:
+    result = CliRunner().invoke(app, ["audit", *words])
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_a_chain_that_holds_is_exported_and_a_changed_journal_is_named(home: Home, tmp_path: Path) -> None:
+    assert "the chain holds: 1 entry" in run("verify").stdout
+    out = tmp_path / "chain.jsonl"
+    assert json.loads(run("export", "--out", str(out), "--json").stdout)["entries"] == 1
+    [line] = out.read_text().splitlines()
+    assert json.loads(line)["says"] == "support: start by ben: first"
+    assert run("export", "--out", str(out)).exit_code == 1, "nothing is written over"
+    control(home).write(JOURNAL, control(home).lines(JOURNAL)[0].replace(b"first", b"other") + b"\n")
+    refused = run("verify", "--json")
+    assert (refused.exit_code, json.loads(refused.stdout)["holds"]) == (1, False)
+    assert "is not what it was when entry 1 was made" in run("verify").stdout
+
+
+def test_a_chain_that_was_removed_is_named_against_a_backup(home: Home, tmp_path: Path) -> None:
+    back_up(home, tmp_path / "disk")
+    control(home).delete("audit/chain.jsonl")
+    assert run("verify", "--backup", str(tmp_path / "disk")).exit_code == 1
+    assert run("verify").exit_code == 0
