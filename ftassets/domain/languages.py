@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MIN_CHARS = 20
 MIN_SCORE = 0.7
 _MAX_CHARS = 400  # of a text that are looked at; more costs time and tells nothing new
+_MOST_OF_AN_ANSWER = 150  # characters, of a request too: they are read as requests are answered
 _PLACEHOLDER = re.compile("<[A-Z]+>")  # of redacted personal data
 
 
@@ -28,10 +29,15 @@ def detect(text: str) -> tuple[str | None, float | None]:
     return (best["lang"] if best["score"] >= MIN_SCORE else None), best["score"]
 
 
+def load() -> None:
+    """Load the detector, which takes half a second, before the first text comes."""
+    _detector().detect("Which language is this text in?", model="lite")
+
+
 def in_another_language(request: str, answer: str) -> bool | None:
     """Whether an answer is in another language than its request; None where the language of either cannot be told."""
-    asked = detect(request)[0]
-    answered = asked and detect(answer)[0]
+    asked = detect(request[:_MOST_OF_AN_ANSWER])[0]
+    answered = asked and detect(answer[:_MOST_OF_AN_ANSWER])[0]
     return asked != answered if answered else None
 
 

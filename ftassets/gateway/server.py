@@ -24,6 +24,7 @@ from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.version_engine import serving_of
+from ftassets.domain import languages
 from ftassets.errors import FtassetsError
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
@@ -100,6 +101,8 @@ async def serve(
                 fleet = Fleet(hosts, artifacts, session)
                 router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock, held)
                 await router.open()
+                if any(loop.task.form.prose for loop in loops.values()):
+                    await asyncio.to_thread(languages.load)
                 metrics = Metrics(control, loops)
                 context = only_one.enter_context(contextlib.closing(Context(artifacts)))
                 clients = Clients(control, clock)
