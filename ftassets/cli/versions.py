@@ -1,6 +1,7 @@
 """Commands on model versions: compare two, train one again, adopt one that serves already."""
 
 import getpass
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,28 @@ def compare(
     typer.echo(f"scores: {found['scores_note']}")
     if note := found["dataset"].get("note"):
         typer.echo(f"dataset: {note}")
+
+
+@app.command()
+@needs_loops
+def versions(loop: Loop, as_json: AsJson = False) -> None:
+    """All released versions of a loop: scores, time in production, rollouts, rollbacks, answers, costs and newest live verdicts."""
+    from ftassets.assets._shared.version_history import version_history
+    from ftassets.config.profiles import verifier
+    from ftassets.domain.release.history import table
+
+    config, signer = known_loop(loop), verifier(Home.from_env())
+    found = version_history(backend("artifacts"), backend("control"), signer, backend("traffic_log"), config, time.time())
+    if as_json:
+        show_json([each.model_dump(mode="json") for each in found])
+        return
+    if not found:
+        typer.echo(f"nothing of {loop} was released yet: materialize {loop}/release")
+        return
+    show_table(*table(found, config.timezone))
+    for each in found:
+        if each.released.problem:
+            typer.secho(f"version {each.released.version[:12]}: {each.released.problem}", fg=typer.colors.YELLOW, err=True)
 
 
 @app.command()

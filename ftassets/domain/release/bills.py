@@ -111,6 +111,23 @@ def software_bill(packages: Iterable[Package], python: str, attested: Mapping[st
     )
 
 
+def shares_of(bill: Mapping[str, Any], metric: str) -> dict[str, tuple[float, float, float]]:
+    """A metric of a model's bill by slice, each as share and 95 % interval. Raises ValueError if the bill is not one of ours."""
+    try:
+        metrics = bill["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+        return {
+            each["slice"]: (
+                float(each["value"]),
+                float(each["confidenceInterval"]["lowerBound"]),
+                float(each["confidenceInterval"]["upperBound"]),
+            )
+            for each in metrics
+            if each["type"] == metric
+        }
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"no performance metrics in the form of CycloneDX ({type(error).__name__})") from error
+
+
 def bill_objections(bill: Mapping[str, Any], report: EvalReport) -> list[str]:
     """Each number of a model's bill that is not that of the report; empty means all are."""
     try:

@@ -9,7 +9,7 @@ from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
-from ftassets.domain.release.bills import bill_objections, model_bill, software_bill
+from ftassets.domain.release.bills import bill_objections, model_bill, shares_of, software_bill
 from ftassets_tests.domain.release.packs import ATTESTATION, ATTESTED, MANIFEST, PACKAGES, REPORT
 
 MODEL = model_bill(MANIFEST, REPORT, ATTESTED, ATTESTATION, "5" * 64)
@@ -46,6 +46,9 @@ def test_the_model_has_its_files_data_and_numbers() -> None:
     assert (dataset["version"], dataset["hashes"]) == (REPORT.dataset_commit, [{"alg": "SHA-256", "content": "5" * 64}])
     metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
     assert {"type": "exact_match", "slice": "golden", "value": "0.85"}.items() <= metrics[0].items()
+    assert shares_of(MODEL, "exact_match") == {"golden": (0.85, 0.621073, 0.967929), "held_out": (1.0, 0.292402, 1.0)}
+    with pytest.raises(ValueError, match="no performance metrics"):
+        shares_of({}, "exact_match")
     assert bill_objections(MODEL, REPORT) == []
     metrics = [{**metrics[0], "value": "0.95"}, *metrics[1:]]
     edited = json.loads(json.dumps(MODEL))
