@@ -43,7 +43,7 @@ def versions(loop: Loop, as_json: AsJson = False) -> None:
     """All released versions of a loop: scores, time in production, rollouts, rollbacks, answers, costs and newest live verdicts."""
     from ftassets.assets._shared.version_history import version_history
     from ftassets.config.profiles import verifier
-    from ftassets.domain.release.history import table
+    from ftassets.domain.release.released_versions import table
 
     config, signer = known_loop(loop), verifier(Home.from_env())
     found = version_history(backend("artifacts"), backend("control"), signer, backend("traffic_log"), config, time.time())

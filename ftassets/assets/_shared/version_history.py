@@ -15,8 +15,8 @@ from ftassets.backends.signer.base import SignatureInvalid, Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.release.bills import shares_of
-from ftassets.domain.release.history import Estimate, Released, VersionHistory, history
 from ftassets.domain.release.pack import MODEL_BILL
+from ftassets.domain.release.released_versions import Estimate, Released, VersionHistory, history
 from ftassets.domain.release.results import CANDIDATE, results
 from ftassets.domain.release.statement import read_statement
 

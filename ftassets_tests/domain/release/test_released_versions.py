@@ -3,7 +3,7 @@
 from typing import Any
 
 from ftassets.domain.monitoring.latest import LatestReport
-from ftassets.domain.release.history import Estimate, Released, VersionHistory, history, table
+from ftassets.domain.release.released_versions import Estimate, Released, VersionHistory, history, table
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.spending.overview import VersionCost

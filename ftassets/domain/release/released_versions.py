@@ -47,8 +47,8 @@ class VersionHistory(BaseModel):
     """A released version and what became of it. Times are epoch seconds, durations seconds, `weight` percent of traffic now.
 
     `starts`, `promotions` and `rollbacks` count transitions, an expired lease being a rollback; `incidents` are the numbers of its
-    incident notes. `answers`, `failed` and the costs (US dollars) are those of the months that `ftassets cost` sums up. `live` has the newest
-    live report of each kind that is about it.
+    incident notes. `answers`, `failed` and the costs (US dollars) are those of the months that `ftassets cost` sums up. `live` has the
+    newest live report of each kind that is about it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
