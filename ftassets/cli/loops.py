@@ -353,6 +353,38 @@ def _begin(since: str | None) -> float:
 
 @app.command()
 @needs_loops
+def backtest(
+    policy: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Another loop file.")],
+    loop: Annotated[str | None, typer.Option(help="Loop whose decisions are made again; without it the one that the file names.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only decisions of this last time, for example 90d.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What another loop file would have decided on the stored evidence of a loop, side by side: drift, retrains, gates, rollouts, cost.
+
+    What was never measured is unknown, with the reason.
+    """
+    from ftassets.backends.control.spending import spending
+    from ftassets.cli.commands import backtest as command
+    from ftassets.cli.commands.curate import settings
+    from ftassets.domain.backtest import totals
+
+    other = settings(policy, policy)
+    own = known_loop(loop or other.name)
+    rows = command.backtest(backend("artifacts"), backend("control"), backend("dataset_store"), own, other, _begin(since))
+    found = command.money(rows, spending(backend("control"), backend("traffic_log"), own, time.time(), 120))
+    if as_json:
+        show_json(command.document(own.name, str(policy), rows, found))
+        return
+    kinds = [(kind, *(str(count) for count in counts.values())) for kind, counts in totals(rows).items()]
+    show_table(("kind", "decisions", "same", "differ", "unknown"), kinds)
+    if lines := command.table(rows):
+        show_table(("time (UTC)", "kind", "about", "decided", "by the policy"), lines)
+    for line in command.sentences(found):
+        typer.echo(line)
+
+
+@app.command()
+@needs_loops
 def drill(
     loop: Loop,
     only: Annotated[list[str] | None, typer.Option(help="Only this guard; may be given again. Without it all.")] = None,
