@@ -29,6 +29,7 @@ from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.domain.rollout.transition import Transition
 from ftassets.errors import FtassetsError, StateDamaged
 from ftassets.gateway.fleet import Fleet
+from ftassets.gateway.probing import objection
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ class Router:
         before, supersede = self.state(loop), self.loops[loop].rollout.on_newer == "supersede"
         before.start(digest, weight, lease, self._clock(), supersede)  # say what is impossible before hashing and waiting
         await asyncio.to_thread(self._check_raised, loop, digest)
-        async with self.fleet.up(digest), self._changing(loop) as state:
+        async with self.fleet.up(digest) as url, self._applied(loop, digest, url), self._changing(loop) as state:
             if state.production != before.production:
                 raise NotPossible(f"production of {loop} changed meanwhile: check its state and start again")
             said = await asyncio.to_thread(self._check_evidence, loop, digest)  # its server took its time: what is true now counts
@@ -226,7 +227,7 @@ class Router:
         raises = weight > before.weight
         if raises:
             await asyncio.to_thread(self._check_raised, loop, digest)
-        async with self.fleet.up(digest), self._changing(loop) as state:
+        async with self.fleet.up(digest) as url, self._applied(loop, digest, url if raises else None), self._changing(loop) as state:
             if state.candidate != digest:
                 raise NotPossible(f"{digest[:12]} is no longer the candidate")
             if weight > state.weight and not raises:  # its files were not compared for that
@@ -296,6 +297,23 @@ class Router:
                         await self._move_first(loop, "rollback", "gateway", why, current.rollback(now))
                     except OSError:
                         log.exception("%s: a rollback took effect but could not be written down", loop)
+
+    @asynccontextmanager
+    async def _applied(self, loop: str, digest: str, url: str | None) -> AsyncIterator[None]:
+        """Raises Refused if the engine at `url` is not the version that was evaluated, such as one without its adapter.
+
+        None is not asked: the weight is not raised.
+        """
+        if url is None:
+            yield
+            return
+        predicate = read_statement(await asyncio.to_thread(self._check_attested, loop, self._manifest(digest), None))[2]
+        sampled = self.generation(digest).get("temperature") and self.serving(digest).engine == "transformers"
+        if not sampled and not predicate.get("adopted"):  # `transformers serve` decodes all requests alike, and has merged weights
+            why = await objection(self._artifacts, self.loops[loop], digest, str(predicate.get("report_digest")), url)
+            if why:
+                raise Refused(f"version {digest[:12]} gets no traffic: {why}")
+        yield
 
     @asynccontextmanager
     async def _changing(self, loop: str) -> AsyncIterator[EndpointState]:

@@ -41,9 +41,11 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import in_words
 from ftassets.domain.canonical import composed
+from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.rows import Example, left_out
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.evaluation.probes import choose
 from ftassets.domain.gates.inputs import input_objections
 from ftassets.domain.gates.policy import RULE
 from ftassets.domain.gates.presets import single_gates
@@ -187,6 +189,7 @@ def measure(
         forgetting=forgetting,
         second_answers=second,
         sampled=sampled,
+        probes=choose({row.id: Asked(messages=row.messages, tools=row.tools) for row in rows.golden}, said["candidate"], said["base"]),
     )
     return Evaluation(within_budget(artifacts, control, loop, report, time.time()), rows, answers)
 

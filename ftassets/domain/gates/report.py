@@ -11,6 +11,7 @@ from ftassets.domain.evaluation.forgetting import Forgetting
 from ftassets.domain.evaluation.jobs import Measurements
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.evaluation.probes import Probe
 from ftassets.domain.evaluation.sampled_answers import SampledAnswers
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.evaluation.second_answers import SecondAnswers
@@ -54,6 +55,7 @@ class EvalReport(Stored):
     llm_judge_calibration: Calibration | None = None
     forgetting: Forgetting | None = None  # divergence on general prompts; None in older reports, and without the weights
     sampled: SampledAnswers | None = None  # None in older reports, and at temperature 0: what is served is greedy
+    probes: list[Probe] = []  # golden requests that the engine is asked before the candidate gets traffic; none in older reports
     second_answers: SecondAnswers | None = None  # None in older reports, and if the endpoint did not answer twice
 
     def rows(self, role: str, slice_name: str | None) -> list[Score]:

@@ -8,11 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.serving.base import ServingError
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts
+from ftassets.domain.chat import Asked
+from ftassets.domain.evaluation.probes import Probe
+from ftassets.domain.gates.report import EvalReport
 from ftassets.gateway.model_hosts import vllm_adapters
-from ftassets.testing.doubles.vllm import VllmServers
+from ftassets.testing.doubles.vllm import VllmDouble, VllmServers
 from ftassets.testing.releases import attest, loop_config, make_adapter, make_version
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
@@ -118,7 +123,7 @@ def test_what_the_base_cannot_serve_is_refused_with_the_reason(start: Start, ser
 
 def test_why_vllm_does_not_load_an_adapter_or_does_not_start_is_said(start: Start, servers: VllmServers) -> None:
     gateway = start(LOOPS)
-    servers._make = lambda: vllm_double(rank=4)
+    servers._make = lambda: VllmDouble(max_lora_rank=4)
     with pytest.raises(ServingError, match="LoRA rank 8 is greater than max_lora_rank 4"):
         gateway.start(released(gateway, "a"))
     for name in list(servers.all()):
@@ -126,12 +131,6 @@ def test_why_vllm_does_not_load_an_adapter_or_does_not_start_is_said(start: Star
     servers.fails = "its server ended (fatal): no memory"
     with pytest.raises(ServingError, match="vLLM with the base .*: its server ended .fatal.: no memory"):
         gateway.start(released(gateway, "b"))
-
-
-def vllm_double(rank: int):  # noqa: ANN201 - a double
-    from ftassets.testing.doubles.vllm import VllmDouble
-
-    return VllmDouble(max_lora_rank=rank)
 
 
 def test_a_changed_adapter_is_never_loaded(start: Start, servers: VllmServers) -> None:
@@ -180,3 +179,62 @@ def test_merged_weights_have_a_server_of_their_own(start: Start, servers: VllmSe
     gateway.start(digest)
     assert list(gateway.host._servers) == [digest]
     assert servers.started == []
+
+
+QUESTIONS = [f"question {number}" for number in range(8)]
+
+
+def evaluated(gateway: Running, content: str) -> str:
+    """A released version whose eval report has probes: the answers of its merged copy, and of the base."""
+    digest = make_adapter(gateway.home, content, loop="support")
+    probes = [
+        Probe(
+            asked=Asked.model_validate({"messages": [{"role": "user", "content": each}]}), merged=f"{content} {each}", base=f"base {each}"
+        )
+        for each in QUESTIONS
+    ]
+    report = EvalReport(
+        loop="support", run_id="run", candidate=digest, production="base", production_is_base=True, base="base", dataset_commit="1",
+        golden_commit="1", policy_digest="1", generation={}, scores={}, latency_ms={}, answers={}, probes=probes,
+    )  # fmt: skip
+    attest(gateway.home, "support", digest, report_digest=store_eval_report(artifacts(gateway.home), report))
+    return digest
+
+
+def test_an_engine_that_applies_the_adapter_passes_its_probes(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    gateway.start(evaluated(gateway, "tuned"))
+    assert sorted(body["messages"][-1]["content"] for body in only(servers).bodies[1:9]) == QUESTIONS
+    assert {body["temperature"] for body in only(servers).bodies} == {0.0}
+    assert gateway.ask("hi").json()["choices"][0]["message"]["content"] == "tuned hi"
+
+
+@pytest.mark.parametrize(
+    ("applies", "why"),
+    [
+        (lambda weights, prompt: f"base {prompt}", "8 of 8 probe prompts as the untuned base does: the adapter was not applied"),
+        (lambda weights, prompt: f"half of {weights}", "of their tokens with the merged copy's"),  # modules that are dropped, lm_head
+    ],
+)
+def test_an_adapter_that_the_engine_drops_gets_no_traffic(
+    start: Start, servers: VllmServers, applies: Callable[[str, str], str], why: str
+) -> None:
+    servers._make = lambda: VllmDouble(applies=applies)
+    gateway = start(LOOPS)
+    digest = evaluated(gateway, "tuned")
+    for weight in (0, 5, 100):
+        with pytest.raises(ServingError, match=why if weight else "no production"):
+            gateway.start(digest, weight=weight)
+    assert gateway.serving.state("support").phase == "idle"
+
+
+def test_an_engine_that_drops_the_adapter_later_is_not_ramped_but_may_be_lowered(start: Start, servers: VllmServers) -> None:
+    gateway = start(LOOPS)
+    gateway.start(evaluated(gateway, "first"))
+    candidate = evaluated(gateway, "second")
+    gateway.start(candidate, weight=20)
+    only(servers).applies = lambda weights, prompt: f"base {prompt}"
+    with pytest.raises(ServingError, match="the adapter was not applied"):
+        gateway.serving.ramp("support", 100, 60.0, "test", "better")
+    assert gateway.serving.ramp("support", 5, 60.0, "test", "less").weights[candidate] == 5
+    assert gateway.serving.rollback("support", "test", "worse").candidate is None
