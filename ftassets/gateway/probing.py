@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 async def objection(artifacts: Artifacts, loop: LoopConfig, digest: str, report_digest: str, url: str) -> str | None:
-    """Why the engine at `url` (without /v1) is not the version that the report is about; None if nothing says so."""
+    """Why the engine at `url` (without /v1) is not the version that the report is about; None if it answers like it."""
     return await asyncio.to_thread(_objection, artifacts, loop, digest, report_digest, url)
 
 

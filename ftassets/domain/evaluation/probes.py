@@ -33,7 +33,7 @@ def choose(asked: Mapping[str, Asked], merged: Mapping[str, str], base: Mapping[
 
 
 def not_applied(probes: Sequence[Probe], served: Sequence[str], shares: Sequence[float], at_least: float) -> str | None:
-    """Why the engine is not the version that was evaluated; None if nothing says so.
+    """Why the engine is not the version that was evaluated; None if it answers like it.
 
     `shares`: of each prompt's tokens, those on which engine and merged copy agree, position by position. As the parity gate FAILs, the
     engine is refused when the upper confidence bound of their mean is below `at_least`.

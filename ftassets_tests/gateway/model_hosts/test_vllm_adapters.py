@@ -187,12 +187,8 @@ QUESTIONS = [f"question {number}" for number in range(8)]
 def evaluated(gateway: Running, content: str) -> str:
     """A released version whose eval report has probes: the answers of its merged copy, and of the base."""
     digest = make_adapter(gateway.home, content, loop="support")
-    probes = [
-        Probe(
-            asked=Asked.model_validate({"messages": [{"role": "user", "content": each}]}), merged=f"{content} {each}", base=f"base {each}"
-        )
-        for each in QUESTIONS
-    ]
+    asked = {each: Asked.model_validate({"messages": [{"role": "user", "content": each}]}) for each in QUESTIONS}
+    probes = [Probe(asked=asked[each], merged=f"{content} {each}", base=f"base {each}") for each in QUESTIONS]
     report = EvalReport(
         loop="support", run_id="run", candidate=digest, production="base", production_is_base=True, base="base", dataset_commit="1",
         golden_commit="1", policy_digest="1", generation={}, scores={}, latency_ms={}, answers={}, probes=probes,
