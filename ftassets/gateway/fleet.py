@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 TICK = 1.0
 TICK_WHILE_WAITING = 0.1
 TRY_AGAIN = 30.0  # seconds until a server that was given up is started once more
-START_TIMEOUT = 180.0
+START_TIMEOUT = 280.0  # below the time for which the verbs of `GatewayServing` wait; vLLM on a busy CPU takes three minutes
 
 
 class Fleet:
