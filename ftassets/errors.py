@@ -47,6 +47,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - Locked (also TimeoutError): Another process holds a lock, and did not let go of it in time.
   - LogUnusable: The log cannot be used: a schema of another release, a damaged file or an invalid row; the message says what to do.
   - MetricFailed: A metric could not be loaded or did not return numbers; the message names it and says what to do.
+  - NameTaken: Two gateways have one name; the message says what to set.
   - NotAllowed: The person's role does not permit this approval or override; the message says what to change in the loop file.
   - NotApproved: The version has no valid approval for this report; the message says how to give one.
   - NotComparable: These versions and rows cannot be compared in a report; the message says what to do.
@@ -58,7 +59,9 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - NotRecorded: The row of a request could not be stored, so the request must fail.
   - NotRepeatable: A version cannot be trained again; the message says what of it is gone.
   - NotReproduced: A report cannot be recomputed, or the recomputed one differs.
+  - NotWritten: A change could not be written down; the message says what is in force.
   - OutOfTime: The request exceeded its time limit; its process was ended.
+  - Overtaken: Somebody else added to a log meanwhile: read what is new, and decide again.
   - Problem: Error response to a client: HTTP status, a sentence, and a code for programs. `detail` is for the traffic log only.
   - QueueFull: The queue has reached its maximum length.
   - RehearsalFailed: A step of a rehearsal failed; the message names it and says what to do.

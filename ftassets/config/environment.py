@@ -47,6 +47,10 @@ TABLE = (
         "FTASSETS_DEBUG", "setting", "Set to 1, every error of the command line is shown with its traceback.", "", "ftassets.exits"
     ),
     Variable(
+        "FTASSETS_REPLICA", "setting", "Name of this gateway among several that share FTASSETS_CONTROL_URL; each needs its own.",
+        "host name and port", "ftassets.gateway.server",
+    ),
+    Variable(
         "FTASSETS_HOSTS", "setting", "Names, with commas between, under which clients may ask a gateway that listens on loopback.",
         "addresses and localhost only", "ftassets.gateway.entrance",
     ),

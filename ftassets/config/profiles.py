@@ -54,6 +54,11 @@ def traffic_log(home: Home, patience: float | None = None) -> TrafficLog:
     return PostgresTrafficLog(url)
 
 
+def has_own_log() -> bool:
+    """Whether the traffic log is a file of the home, which gateways of other homes do not see."""
+    return not _database(TRAFFIC_URL, os.environ.get(TRAFFIC_URL))
+
+
 def artifacts(home: Home) -> Artifacts:
     """The home's folder, with every profile."""
     from ftassets.backends.artifacts.folder import FolderArtifacts

@@ -359,6 +359,8 @@ _ALL = (
     Kind("pause_entry", "a pause of a loop, or its end",
         "a line of `pauses/LOOP.jsonl`", _FIELD, "`ftassets pause`, `ftassets resume`", "sensor LOOP__health, CLI"),
     Kind("address", "the addresses of the gateway", "`gateway/address.json`", _FIELD, "gateway", "runs, CLI"),
+    Kind("replica", "what one of several gateways says of itself",
+        "`gateway/replicas/NAME.json`, in PostgreSQL alone", _FIELD, "gateway", "gateway"),
     Kind("kept_loop", "the file of a loop when it could be used, for when it breaks",
         "`kept_loops/LOOP.json`", _FIELD, "gateway", "gateway, `ftassets up`, definitions"),
     Kind("loops_folder", "the folder of the loop files", "`loops.json`", _FIELD, "`ftassets up`", "CLI"),

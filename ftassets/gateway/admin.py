@@ -1,7 +1,8 @@
 """The admin side of the gateway: the verbs of `Serving` for whoever holds the token of the home."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ftassets.backends.serving.base import ADMIN_PATH, Refused
+from ftassets.backends.serving.base import ADMIN_PATH, UNCONFIRMED, Refused
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.errors import StateDamaged
@@ -20,14 +21,14 @@ from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.openapi import show_admin
 from ftassets.gateway.problems import Problem, fitted, on_error, on_problem, parse, read_body
 from ftassets.gateway.recorder import Recorder
-from ftassets.gateway.router import Router
+from ftassets.gateway.router import NotWritten, Router
 
 
 def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
     """Routes for runs and the CLI. 401 without the token, 404 unknown loop, 409 refused or not possible, 503 no model server."""
 
     async def state(request: Request) -> Response:
-        return _state(router.state(request.path_params["loop"]))
+        return _state(await router.newest(request.path_params["loop"]))
 
     async def stage(request: Request) -> Response:
         body, _ = parse(await read_body(request), Stage)
@@ -36,12 +37,16 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
     def verb(model: type[Body], act: Callable[..., Awaitable[EndpointState]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             body, _ = parse(await read_body(request), model)
-            return _state(await act(request.path_params["loop"], **dict(body)))
+            after = await act(request.path_params["loop"], **dict(body))
+            return _state(after, await router.confirmed())
 
         return endpoint
 
     async def journal(request: Request) -> Response:
         wanted = fitted(dict(request.query_params), JournalQuery, "query")
+        if router.peers:
+            with suppress(OSError, StateDamaged):
+                await router.follow()
         found = router.journal(**dict(wanted))
         return JSONResponse([transition.to_json() for transition in found])
 
@@ -56,6 +61,9 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
 
     async def damaged(request: Request, error: Exception) -> Response:
         return Problem(409, str(error), "state_damaged").response()
+
+    async def not_written(request: Request, error: Exception) -> Response:
+        return Problem(503, str(error), "not_written").response()
 
     async def no_server(request: Request, error: Exception) -> Response:
         return Problem(503, str(error), "no_model_server").response()
@@ -82,6 +90,7 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
             UnknownLoop: unknown,
             HostError: no_server,
             StateDamaged: damaged,
+            NotWritten: not_written,
         },
     )
     app.router.redirect_slashes = False
@@ -103,5 +112,5 @@ class WithToken:
         await self.app(scope, receive, send)
 
 
-def _state(state: EndpointState) -> Response:
-    return JSONResponse(state.model_dump())
+def _state(state: EndpointState, unconfirmed: Sequence[str] = ()) -> Response:
+    return JSONResponse(state.model_dump(), headers={UNCONFIRMED: "; ".join(unconfirmed)} if unconfirmed else None)

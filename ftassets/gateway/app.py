@@ -1,5 +1,6 @@
 """The public side of the gateway."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -19,7 +20,7 @@ from ftassets.gateway.feedback import FeedbackRequest
 from ftassets.gateway.openapi import show_public
 from ftassets.gateway.otlp_feedback import LogsRequest, store
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read_body
-from ftassets.gateway.prometheus import Metrics
+from ftassets.gateway.prometheus import Metrics, Replica
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.relay import Relay
 from ftassets.gateway.router import Router
@@ -36,6 +37,8 @@ Endpoint = Callable[[Request], Awaitable[Response | Relay]]
 
 def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat, clients: Clients, clock) -> Starlette:
     """Routes for clients: the OpenAI API as far as a chat needs it, feedback, health and metrics."""
+
+    peers = router.peers
 
     async def feedback(request: Request) -> Response:
         said, _ = parse(await read_body(request), FeedbackRequest)
@@ -92,11 +95,14 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         report = await health(router, recorder)
         loops = report["loops"].values()
         can = report["traffic_log"]["ready"] and (any(loops) or not loops)
-        return JSONResponse({"status": "ok" if can else "degraded"}, 200 if can else 503)
+        # without control production is answered all the same: a balancer that took every gateway out would make it worse
+        return JSONResponse({"status": "ok" if can and report["control"]["ready"] else "degraded"}, 200 if can else 503)
 
     async def show_metrics(request: Request) -> Response:
         problem = await recorder.problem()
-        return Response(metrics.render(router.states(), problem is None), media_type="text/plain; version=0.0.4")
+        replica = Replica(router.revision, peers.age, peers.live) if peers else Replica(router.revision)
+        shown = await asyncio.to_thread(metrics.render, router.states(), problem is None, replica)
+        return Response(shown, media_type="text/plain; version=0.0.4")
 
     async def problem(request: Request, error: Exception) -> JSONResponse:
         if (why := ELSEWHERE.get(request.url.path)) and isinstance(error, HTTPException):
@@ -139,7 +145,7 @@ def _model(loop: str, state: EndpointState) -> dict:
 async def health(router: Router, recorder: Recorder, asked: str | None = None, in_full: bool = False) -> dict:
     """Whether the log can be written, every version with traffic answers, and by loop production does; of one loop if it is named.
 
-    `in_full`: why not in full, for people who run the gateway.
+    `in_full`: why not in full, and the gateways of the same loops, for people who run them.
     """
     versions, loops = {}, {loop: False for loop in router.damaged if asked in (None, loop)}
     for loop, state in router.states().items():
@@ -154,7 +160,18 @@ async def health(router: Router, recorder: Recorder, asked: str | None = None, i
             versions[digest] = entry if ready else {**entry, "why": why_not(loop, digest)}
     problem = await recorder.problem()
     traffic_log = {"ready": problem is None} | ({"why": problem if in_full else "it cannot be written"} if problem else {})
-    ok = problem is None and all(loops.values()) and all(version["ready"] for version in versions.values() if version["weight"])
+    peers = router.peers
+    cut_off = peers.cut_off() if peers else None
+    control: dict[str, bool | int | str] = {"ready": cut_off is None, "revision": router.revision}
+    if cut_off:
+        control["why"] = cut_off if in_full else "changes of other gateways are not known"
+    ok = (
+        problem is None
+        and cut_off is None
+        and all(loops.values())
+        and all(version["ready"] for version in versions.values() if version["weight"])
+    )
     # an answer that cannot be recorded is not given
     loops = {loop: answers and problem is None for loop, answers in loops.items()}
-    return {"status": "ok" if ok else "degraded", "traffic_log": traffic_log, "loops": loops, "versions": versions}
+    found = {"status": "ok" if ok else "degraded", "traffic_log": traffic_log, "control": control, "loops": loops, "versions": versions}
+    return found | ({"replicas": peers.seen()} if peers and in_full else {})

@@ -7,7 +7,7 @@ from math import ceil
 
 from starlette.requests import Request
 
-from ftassets.backends.control.base import Control
+from ftassets.backends.control.base import Control, ControlUnreachable
 from ftassets.backends.control.clients import read_clients
 from ftassets.domain.clients import Allowance, ClientKey, ClientKeys
 from ftassets.errors import StateDamaged
@@ -18,9 +18,14 @@ READ_EVERY = 1.0  # seconds: a key that was revoked is refused after it
 
 
 class Clients:
-    """The clients of this gateway. Without keys everybody may ask; keys that cannot be read refuse every request."""
+    """The clients of this gateway. Without keys everybody may ask; keys that cannot be read refuse every request.
 
-    def __init__(self, control: Control, clock: Callable[[], float]) -> None:
+    While the database of the keys is away, those that were read last count.
+    """
+
+    def __init__(self, control: Control, clock: Callable[[], float], gateways: Callable[[], int] = lambda: 1) -> None:
+        """`gateways`: how many share the limits of a client. Each gives out its part, so that they never give out more together."""
+        self._gateways = gateways
         self._control = control
         self._clock = clock
         self._keys: ClientKeys | None = None
@@ -37,6 +42,9 @@ class Clients:
         """Take over the keys as they are stored now."""
         try:
             self._keys = await asyncio.to_thread(read_clients, self._control)
+        except ControlUnreachable as error:
+            if self._keys is None:
+                log.error("no client is let in: %s", error)
         except (StateDamaged, OSError) as error:
             if self._keys is not None:
                 log.error("no client is let in: %s", error)
@@ -74,10 +82,11 @@ class Clients:
     def _allowances(self, client: ClientKey, now: float) -> tuple[Allowance | None, Allowance | None]:
         """What is left of the client's requests and tokens, whichever of its keys it uses."""
         found: list[Allowance | None] = []
-        for kept, a_minute in ((self._requests, client.requests_a_minute), (self._tokens, client.tokens_a_minute)):
-            if a_minute is None:
+        for kept, whole in ((self._requests, client.requests_a_minute), (self._tokens, client.tokens_a_minute)):
+            if whole is None:
                 found.append(None)
                 continue
+            a_minute = whole / self._gateways()
             if client.name not in kept or kept[client.name].a_minute != a_minute:
                 kept[client.name] = Allowance.full(a_minute, now)
             found.append(kept[client.name])

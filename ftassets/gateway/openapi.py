@@ -58,6 +58,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "version_unavailable": (503, "The version that should answer is starting, or its files are damaged."),
     "not_recorded": (503, "The traffic log cannot be written. An answer that is not on record is not given."),
     "gateway_stopping": (503, "The gateway is stopped, and the answer was not whole in time. The same request may succeed later."),
+    "not_written": (503, "The change could not be written down. The message says what is in force."),
     "no_model_server": (503, "The version's model server could not be started, or did not answer in time."),
     "engine_timeout": (504, "The model server took longer than the loop's `serving` allows."),
 }
@@ -75,7 +76,7 @@ _CHAT = (
     "no_production_version", "version_unavailable", "not_recorded", "gateway_stopping",
 )  # fmt: skip
 _LOOP = ("no_token", "unknown_loop", "state_damaged")
-_CHANGE = (*_BODY, *_LOOP, "not_possible")
+_CHANGE = (*_BODY, *_LOOP, "not_possible", "not_written")
 _ABOUT_PUBLIC = (
     "The part of OpenAI's API that a chat needs, and feedback on answers. Bare prompts (`/v1/completions`) are refused: they would be read "
     "without the chat template. `model` names a loop; the gateway chooses the version. "
@@ -84,7 +85,9 @@ _ABOUT_PUBLIC = (
 )
 _ABOUT_ADMIN = (
     "What runs and the command line use to move traffic. It listens on loopback only and needs the token of the home. "
-    "Every change is written to the journal; a version gains traffic only with a valid release."
+    "Every change is written to the journal; a version gains traffic only with a valid release. Any of several gateways can be asked: "
+    "a change is answered when every live one has it, after a second at most, and the header `X-Ftassets-Unconfirmed` names those that "
+    "have not confirmed it."
 )
 
 _TRANSITION = {
@@ -173,13 +176,35 @@ class TrafficLogHealth(BaseModel):
     why: str | None = Field(None, description="Why it cannot.")
 
 
+class ControlHealth(BaseModel):
+    """Whether this gateway knows of the changes that others make."""
+
+    ready: bool = Field(description="False while the database of FTASSETS_CONTROL_URL is away: production is answered all the same.")
+    revision: int = Field(description="Number of the newest change that is in force here, as in the journal.")
+    why: str | None = Field(None, description="Why it does not know of them.")
+
+
+class ReplicaHealth(BaseModel):
+    """One of the gateways that share FTASSETS_CONTROL_URL."""
+
+    name: str = Field(description="Its FTASSETS_REPLICA, or host name and port.")
+    this: bool = Field(description="Whether it is the one that was asked.")
+    live: bool = Field(description="Whether it was heard of within the last five seconds.")
+    revision: int = Field(description="Number of the newest change that it has in force.")
+    silent: float = Field(description="Seconds since it was heard of.")
+
+
 class Health(BaseModel):
     """Whether answers can be recorded, and every version with traffic has a model server that answers."""
 
     status: str = Field(description="ok, or degraded.")
     traffic_log: TrafficLogHealth = Field(description="The log without which no request is answered.")
+    control: ControlHealth = Field(description="Where changes of traffic are stored.")
     loops: dict[str, bool] = Field(description="By loop with a production version: whether it answers.")
     versions: dict[str, VersionHealth] = Field(description="By digest.")
+    replicas: list[ReplicaHealth] = Field(
+        [], description="The gateways of the same loops, for the admin API alone; none without PostgreSQL."
+    )
 
 
 class Staged(BaseModel):
@@ -285,7 +310,7 @@ PUBLIC: dict[str, Operation] = {
         parameters=(_ONE_LOOP,),
         notes="503 if a production version does not answer, or the traffic log cannot be written: a row is written, read back and taken "
         "away again unless one was written in the last five seconds. A candidate that does not answer makes it `degraded`: production "
-        "answers for it.",
+        "answers for it. So do changes of other gateways that are not known, as control cannot be reached.",
         also={"503": "A production version does not answer, or no answer can be recorded."},
     ),
     "livez": Operation("Whether the gateway runs.", answer=Alive),
@@ -301,12 +326,12 @@ ADMIN: dict[str, Operation] = {
     "state": Operation("Where a loop's traffic goes now.", _LOOP, answer=EndpointState),
     "stage": Operation(
         "Start a version without traffic.",
-        (*_BODY, *_LOOP, "refused", "no_model_server"),
+        (*_BODY, *_LOOP, "refused", "no_model_server", "not_written"),
         Stage,
         Staged,
         notes="Needs no release. Answers when the model server does, at most 180 s later.",
     ),
-    "unstage": Operation("End a staged version.", (*_BODY, *_LOOP), Unstage, EndpointState),
+    "unstage": Operation("End a staged version.", (*_BODY, *_LOOP, "not_written"), Unstage, EndpointState),
     "start": Operation(
         "Give a released version its first traffic.",
         (*_CHANGE, "refused", "no_model_server"),

@@ -1,6 +1,7 @@
 """What `/metrics` shows: requests by loop and version, and what the newest report of each kind found."""
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +46,11 @@ FAMILIES: dict[str, Family] = {
     "ftassets_rejected_total": Family("counter", ("status",), "Requests refused before a version was chosen, by HTTP status."),
     "ftassets_unrecorded_total": Family("counter", _BY, "Requests refused because their row could not be stored in the traffic log."),
     "ftassets_traffic_log_ready": Family("gauge", (), "1 while the traffic log can be written and read, else 0: without it none answers."),
+    "ftassets_revision": Family("gauge", (), "Number of the newest change of traffic that is in force at this gateway."),
+    "ftassets_control_age_seconds": Family(
+        "gauge", (), "Seconds since this gateway reached the database that tells it what others changed."
+    ),
+    "ftassets_gateways": Family("gauge", (), "Live gateways of the same loops that this one knows of, itself included."),
     "ftassets_latency_seconds": Family("histogram", _BY, "Time from the request to the last byte of the answer."),
     "ftassets_first_token_seconds": Family("histogram", _BY, "Time from the request to the first token, of streamed answers."),
     "ftassets_tokens_total": Family("counter", (*_BY, "direction"), "Tokens as the model server counted them; direction is in or out."),
@@ -107,6 +113,15 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+@dataclass(frozen=True)
+class Replica:
+    """What a gateway knows of itself among others: its newest change, seconds since control was reached, and how many live."""
+
+    revision: int = 0
+    age: float = 0.0
+    gateways: int = 1
+
+
 class Metrics:
     """Prometheus metrics of one gateway for these loops."""
 
@@ -126,6 +141,8 @@ class Metrics:
         self._weight = Gauge("ftassets_weight_percent", weight.meaning, weight.labels, registry=self._registry)
         recorded = FAMILIES["ftassets_traffic_log_ready"]
         self._recorded = Gauge("ftassets_traffic_log_ready", recorded.meaning, recorded.labels, registry=self._registry)
+        self._replica = {name: Gauge(name, FAMILIES[name].meaning, registry=self._registry) for name in _REPLICA}
+        self._rendering = threading.Lock()
         self._loops = LoopCollector(control, loops)
         self._registry.register(self._loops)
 
@@ -185,9 +202,18 @@ class Metrics:
         """Count a request that was refused since the traffic log could not be written."""
         self._unrecorded.labels(exchange.loop, exchange.version[:12]).inc()
 
-    def render(self, states: Mapping[str, EndpointState], recorded: bool = True) -> bytes:
-        """The text format, with the weights and reports as they are now; `recorded`: whether the traffic log can be written."""
+    def render(self, states: Mapping[str, EndpointState], recorded: bool = True, replica: Replica = Replica()) -> bytes:
+        """The text format, with the weights and reports as they are now; `recorded`: whether the traffic log can be written.
+
+        Blocks: reports are read from control, which may be a server that is away.
+        """
+        with self._rendering:
+            return self._render(states, recorded, replica)
+
+    def _render(self, states: Mapping[str, EndpointState], recorded: bool, replica: Replica) -> bytes:
         self._recorded.set(recorded)
+        for name, value in zip(_REPLICA, (replica.revision, replica.age, replica.gateways), strict=True):
+            self._replica[name].set(value)
         self._weight.clear()
         for loop, state in states.items():
             for version, share in state.weights.items():
@@ -197,6 +223,9 @@ class Metrics:
                 self._begin_shadow(loop, state.candidate[:12])
         self._loops.states = states
         return generate_latest(self._registry)
+
+
+_REPLICA = ("ftassets_revision", "ftassets_control_age_seconds", "ftassets_gateways")
 
 
 class LoopCollector(Collector):
@@ -219,6 +248,9 @@ class LoopCollector(Collector):
         for loop, state in self.states.items():
             if state.production:
                 production.add_metric((loop, state.production[:12]), 1)
+        if not self._reached():  # each read would wait for it
+            return (yield production)
+        for loop in self.states:
             paused.add_metric((loop,), float(pause_reason(self._control, loop) is not None))
             if config := self._configs.get(loop):
                 notified.add_metric((loop,), float(config.notify.addressed))
@@ -233,6 +265,14 @@ class LoopCollector(Collector):
         yield from self._health()
         for each in families.values():
             yield from (each.values, each.limits)
+
+    def _reached(self) -> bool:
+        try:
+            self._control.names("pauses")
+        except OSError as error:
+            log.error("what control has of the loops cannot be shown: %s", error)
+            return False
+        return True
 
     def _health(self) -> Iterator[GaugeMetricFamily]:
         """What automation found last; its time tells how old that is."""

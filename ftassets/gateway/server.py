@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
+import re
 import socket
 import ssl
 import time
@@ -15,16 +17,17 @@ from types import MappingProxyType
 
 import aiohttp
 import uvicorn
+from filelock import FileLock, Timeout
 
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.control.base import Locked
-from ftassets.backends.control.journal import GATEWAY_LOCK
+from ftassets.backends.control.base import Control
 from ftassets.backends.serving.gateway_address import Address, admin_token, write_address
 from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.version_engine import serving_of
 from ftassets.domain import languages
+from ftassets.domain.keys import is_part
 from ftassets.errors import FtassetsError
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
@@ -39,6 +42,7 @@ from ftassets.gateway.model_hosts.base import ModelHost
 from ftassets.gateway.model_hosts.hosts import Hosts
 from ftassets.gateway.model_hosts.programs import Programs
 from ftassets.gateway.model_hosts.vllm_adapters import Servers, VllmAdapters
+from ftassets.gateway.peers import Peers
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import PATIENCE, Recorder
 from ftassets.gateway.router import Router
@@ -47,6 +51,7 @@ from ftassets.wording import amount
 
 log = logging.getLogger(__name__)
 
+REPLICA = "FTASSETS_REPLICA"
 _LIMITS = Limits()
 _ADMIN_LIMITS = Limits(connections=200)
 
@@ -84,10 +89,12 @@ async def serve(
     traffic = profiles.traffic_log(home, patience=PATIENCE)
     artifacts, control = profiles.artifacts(home), profiles.control(home)
     only_one = contextlib.ExitStack()
+    home.gateway.mkdir(parents=True, exist_ok=True)
     try:
-        only_one.enter_context(control.lock(GATEWAY_LOCK, timeout=0))
-    except Locked as error:
-        raise CannotServe(f"another gateway serves {home.root} already: stop it first") from error
+        only_one.enter_context(FileLock(home.gateway / "gateway.lock", timeout=0))
+    except Timeout as error:
+        several = "several need FTASSETS_HOME of its own for each and one database, FTASSETS_CONTROL_URL"
+        raise CannotServe(f"another gateway serves {home.root} already: stop it first; {several}") from error
     recorder = Recorder(traffic)
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -99,13 +106,16 @@ async def serve(
                 _hosts_of(host, vllm_servers or Programs(home.processes, "vllm"), artifacts, session, loops) as hosts,
             ):
                 fleet = Fleet(hosts, artifacts, session)
-                router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock, held)
+                peers = _peers(home, control, public, lambda: router.revision, fleet, clock) if control.shared else None
+                router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock, held, peers)
+                if peers and (why := await peers.open()):
+                    raise CannotServe(why)
                 await router.open()
                 if any(loop.task.form.prose for loop in loops.values()):
                     await asyncio.to_thread(languages.load)
                 metrics = Metrics(control, loops)
                 context = only_one.enter_context(contextlib.closing(Context(artifacts)))
-                clients = Clients(control, clock)
+                clients = Clients(control, clock, lambda: peers.live if peers else 1)
                 await clients.read()
                 engines = Engines(router, session, context, host.context)
                 copies = Copies(router, engines, recorder, metrics, loops)
@@ -118,6 +128,8 @@ async def serve(
                     _Server(configured(admin_app(router, recorder, admin_token(home)), _ADMIN_LIMITS)),
                 ]
                 background = [asyncio.create_task(each) for each in (fleet.run(router.wanted), router.run(), clients.run(), copies.run())]
+                if peers:
+                    background.append(asyncio.create_task(peers.run(router.follow)))
                 listeners = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (public, admin), strict=True)]
                 tasks = [*background, *listeners]
                 while not all(server.started for server in servers):
@@ -132,6 +144,8 @@ async def serve(
                 patience = asyncio.get_running_loop().call_later(limits.drain, _cut, chat, limits.drain)
                 await asyncio.gather(*listeners)
                 patience.cancel()
+                if peers:
+                    await peers.close()
                 await copies.close()
                 for task in background:
                     if task.done():
@@ -151,6 +165,16 @@ async def _hosts_of(
     adapters = VllmAdapters(servers, artifacts, session, lambda manifest: serving_of(manifest, loops))
     async with contextlib.aclosing(adapters), contextlib.aclosing(Hosts(host, adapters, session, loops)) as hosts:
         yield hosts
+
+
+def _peers(
+    home: Home, control: Control, sock: socket.socket, revision: Callable[[], int], fleet: Fleet, clock: Callable[[], float]
+) -> Peers:
+    name = os.environ.get(REPLICA) or re.sub(r"[^\w.-]", "-", f"{socket.gethostname()}-{sock.getsockname()[1]}")
+    if not is_part(name):
+        raise CannotServe(f"{REPLICA} is {name!r}: write letters, digits, dots, dashes and underscores")
+    users = hashlib.sha256(f"users\x00{home.user_secret()}".encode()).hexdigest()[:16]
+    return Peers(control, name, users=users, own_log=profiles.has_own_log(), revision=revision, ready=fleet.ready.keys, clock=clock)
 
 
 class _Server(uvicorn.Server):

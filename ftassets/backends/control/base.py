@@ -3,12 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import ClassVar
 
 from ftassets.errors import FtassetsError, ServerUnreachable
 
 
 class Locked(FtassetsError, TimeoutError):
     """Another process holds a lock, and did not let go of it in time."""
+
+
+class Overtaken(FtassetsError):
+    """Somebody else added to a log meanwhile: read what is new, and decide again."""
 
 
 class ControlUnreachable(ServerUnreachable, ConnectionError):
@@ -26,6 +31,8 @@ class Control(ABC):
     written (a backend on a network raises a subclass of it). Safe under several threads and processes. A time to wait is in seconds;
     without one a method waits for as long as it takes.
     """
+
+    shared: ClassVar[bool]  # whether processes of other machines see the same
 
     @abstractmethod
     def read(self, key: str) -> bytes | None:
@@ -52,15 +59,23 @@ class Control(ABC):
         """Names of the documents and folders directly in a folder, sorted; none when there is no such folder."""
 
     @abstractmethod
-    def append(self, key: str, line: bytes) -> None:
-        """Add a line to a log; half a line that a crash left at its end is cut off first, and logged.
+    def append(self, key: str, line: bytes, after: int | None = None) -> int:
+        """Add a line to a log; half a line that a crash left at its end is cut off first, and logged. Returns the cursor behind it.
 
-        Raises ValueError for content of more than one line. When it fails, nothing was added.
+        With `after`, a cursor, the line is added only if none is behind that; else Overtaken is raised. Raises ValueError for content of
+        more than one line. When it fails, nothing was added.
         """
 
     @abstractmethod
+    def lines_after(self, key: str, cursor: int = 0) -> tuple[list[bytes], int]:
+        """The whole lines of a log behind a cursor, oldest first, and the cursor behind them; 0 is the beginning.
+
+        Only these are read. Half a line at the end is left out, and logged.
+        """
+
     def lines(self, key: str) -> list[bytes]:
-        """The whole lines of a log, oldest first; half a line at its end is left out, and logged."""
+        """All whole lines of a log, oldest first."""
+        return self.lines_after(key)[0]
 
     @abstractmethod
     def ends(self, key: str) -> tuple[bytes, bytes] | None:
@@ -68,7 +83,10 @@ class Control(ABC):
 
     @abstractmethod
     def lock(self, key: str, timeout: float | None = None) -> AbstractContextManager[None]:
-        """Held by one at a time, until the block or the process ends; `key` is a name of its own, not that of a document. Raises Locked."""
+        """Held by one at a time, until the block or the process ends; `key` is a name of its own, not that of a document. Raises Locked.
+
+        On a network it can be lost all the same, while nothing reaches the server: the block then ends with ControlUnreachable.
+        """
 
     @abstractmethod
     def uri(self, key: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ftassets.backends.control.base import Control, Locked
+from ftassets.backends.control.base import Control, Locked, Overtaken
 from ftassets.domain.keys import LOCK, checked, is_part
 from ftassets.durable import sync_folder, write_durably
 
@@ -23,6 +23,8 @@ class FilesControl(Control):
 
     A link below the root is followed wherever it leads: who may make one there may change every file anyway.
     """
+
+    shared = False  # as far as a gateway is concerned: two of them do not serve one home
 
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
@@ -57,7 +59,7 @@ class FilesControl(Control):
             return []
         return sorted(filter(is_part, found))
 
-    def append(self, key: str, line: bytes) -> None:
+    def append(self, key: str, line: bytes, after: int | None = None) -> int:
         if b"\n" in line:
             raise ValueError(f"{key} takes one line at a time")
         path = self._path(key)
@@ -65,6 +67,8 @@ class FilesControl(Control):
         with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, also by a crash
             end, rest = _cut(file, path), line + b"\n"
+            if after is not None and after != end:
+                raise Overtaken(f"{path} has grown meanwhile")
             try:
                 while rest:
                     rest = rest[file.write(rest) :]
@@ -74,12 +78,20 @@ class FilesControl(Control):
             except OSError:
                 file.truncate(end)  # half a line on a full disk would swallow the next one
                 raise
+            return end + len(line) + 1
 
-    def lines(self, key: str) -> list[bytes]:
-        *whole, torn = (self.read(key) or b"").split(b"\n")
+    def lines_after(self, key: str, cursor: int = 0) -> tuple[list[bytes], int]:
+        try:
+            with self._path(key).open("rb") as file:
+                begin = min(cursor, file.seek(0, os.SEEK_END))  # a person may have made it shorter
+                file.seek(begin)
+                content = file.read()
+        except FileNotFoundError:
+            return [], 0
+        *whole, torn = content.split(b"\n")
         if torn:
             log.warning("%s ends in the middle of a line, which is left out", self._path(key))
-        return whole
+        return whole, begin + len(content) - len(torn)
 
     def ends(self, key: str) -> tuple[bytes, bytes] | None:
         try:

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import takewhile
 
-from ftassets.backends.control.base import Control
+from ftassets.backends.control.base import Control, Overtaken
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.rollout.endpoint import EndpointState, parse_state, state_document
 from ftassets.domain.rollout.transition import Transition
@@ -15,8 +17,8 @@ log = logging.getLogger(__name__)
 
 FOLDER = "gateway"
 JOURNAL = f"{FOLDER}/journal.jsonl"
-GATEWAY_LOCK = f"{FOLDER}/gateway"  # held by the one gateway that may write
 _STATE = ".state.json"
+_LOCKED = 10.0  # seconds
 
 
 def staging_lock(loop: str) -> str:
@@ -24,30 +26,68 @@ def staging_lock(loop: str) -> str:
     return f"{FOLDER}/{loop}.staging"
 
 
-class Journal:
-    """One writer: the gateway. A change is one write, the line in the log; the file with the loop's state is a copy of its newest.
+@dataclass(frozen=True)
+class Found:
+    """What was read behind a cursor: changes, loops of which one cannot be read and why, and where to read on."""
 
-    A crash or a full disk may leave the copy behind: the one with the higher number wins when the journal is opened.
+    behind: int
+    transitions: list[Transition]
+    damaged: dict[str, str]
+    last: int
+    cursor: int
+    lines: int = 1
+
+
+class Journal:
+    """Every gateway writes it. A change is one write, the line in the log; the document with the loop's state is a copy of its newest.
+
+    A line is added only by who knows all before it. A crash or a full disk may leave the copy behind: the one with the higher number
+    wins. Only a renewed lease is in the copy alone.
     """
 
     def __init__(self, control: Control) -> None:
         """Read what is there; what is damaged of one loop is `damaged`, and stops no other. Raises StateDamaged, OSError."""
         self._control = control
-        self._transitions, self.damaged, last = _transitions(control)
+        self._taking = threading.Lock()  # writers and whoever follows the others are threads
+        self._transitions: list[Transition] = []
         self._states: dict[str, EndpointState] = {}
         self._numbers: dict[str, int] = {}
+        self._cursor, self._lines, self.last = 0, 0, 0  # of the log: where to read on, lines so far, and the newest number
+        self.damaged: dict[str, str] = {}
         for name in control.names(FOLDER):
             if name.endswith(_STATE):
-                loop = name.removesuffix(_STATE)
                 try:
-                    if found := _stored(control, loop):
-                        self._numbers[loop], self._states[loop] = found
+                    self.read_copy(name.removesuffix(_STATE))
                 except StateDamaged as error:
-                    self.damaged[loop] = str(error)
-        for transition in self._transitions:
-            if transition.number > self._numbers.get(transition.loop, 0):
-                self._states[transition.loop], self._numbers[transition.loop] = transition.state, transition.number
-        self._last = max([last, *self._numbers.values()])
+                    self.damaged[name.removesuffix(_STATE)] = str(error)
+        self.take(self.read_new())
+        self.last = max([self.last, *self._numbers.values()])
+
+    def read_new(self) -> Found:
+        """The changes that others wrote since. Nothing is taken over yet: this may wait for a server. Raises StateDamaged, OSError."""
+        with self._taking:
+            cursor, lines = self._cursor, self._lines
+        return _read(self._control, cursor, lines)
+
+    def take(self, found: Found) -> list[Transition]:
+        """Take over what was read, unless something was taken over meanwhile; the changes that are new."""
+        with self._taking:
+            if found.behind != self._cursor:
+                return []
+            self._cursor, self._lines, self.last = found.cursor, self._lines + found.lines, max(self.last, found.last)
+            self._transitions += found.transitions
+            self.damaged |= found.damaged
+            for transition in found.transitions:
+                if transition.number > self._numbers.get(transition.loop, 0):
+                    self._states[transition.loop], self._numbers[transition.loop] = transition.state, transition.number
+            return found.transitions
+
+    def read_copy(self, loop: str) -> None:
+        """Take over the copy of a loop's state if it is no older: a lease may have been renewed. Raises StateDamaged, OSError."""
+        found = _stored(self._control, loop)
+        with self._taking:
+            if found and found[0] >= self._numbers.get(loop, 0):
+                self._numbers[loop], self._states[loop] = found
 
     def state(self, loop: str) -> EndpointState:
         """Newest state of a loop; the empty one for a loop nothing was ever done with. Raises StateDamaged."""
@@ -55,14 +95,24 @@ class Journal:
             raise StateDamaged(why)
         return self._states.get(loop, EndpointState())
 
-    def record(self, loop: str, action: str, by: str, reason: str, state: EndpointState, at: float) -> Transition:
-        """Write a change; durable when this returns. Raises OSError: nothing has changed then, nor will at the next start."""
-        transition = Transition(self._last + 1, at, loop, action, by, reason, state)
-        self._control.append(JOURNAL, json.dumps(transition.to_json(), ensure_ascii=False).encode())
-        self._last = transition.number
-        self._transitions.append(transition)
-        self._numbers[loop] = transition.number
-        self._states[loop] = state
+    @property
+    def basis(self) -> int:
+        """What has been taken over so far: a decision that was made on it counts only while nothing is newer."""
+        return self._cursor
+
+    def record(self, loop: str, action: str, by: str, reason: str, state: EndpointState, at: float, basis: int | None = None) -> Transition:
+        """Write a change; durable when this returns. Raises OSError: nothing has changed then, nor will at the next start.
+
+        Raises Overtaken if there is a change that the `basis`, by default what was taken over so far, does not have. After
+        ControlUnreachable the change may be there all the same.
+        """
+        with self._taking:
+            if basis is not None and basis != self._cursor:
+                raise Overtaken(f"{self._control.uri(JOURNAL)} has grown meanwhile")
+            number, behind = self.last + 1, self._cursor
+        transition = Transition(number, at, loop, action, by, reason, state)
+        cursor = self._control.append(JOURNAL, json.dumps(transition.to_json(), ensure_ascii=False).encode(), after=behind)
+        self.take(Found(behind, [transition], {}, number, cursor))
         try:
             self.keep(loop, state)
         except OSError as error:
@@ -70,9 +120,18 @@ class Journal:
         return transition
 
     def keep(self, loop: str, state: EndpointState) -> None:
-        """Write a state that needs no entry of its own: a renewed lease. Raises OSError."""
-        content = state_document(self._numbers.get(loop, 0), state)
-        self._control.write(_state_key(loop), json.dumps(content, indent=2).encode())
+        """Write a state that needs no entry of its own: a renewed lease. A copy of a later change stays. Raises OSError, Locked."""
+        number = self._numbers.get(loop, 0)
+        content = json.dumps(state_document(number, state), indent=2).encode()
+
+        def replaced(stored: bytes | None) -> bytes | None:
+            try:
+                later = stored is not None and parse_state(stored)[0] > number
+            except (ValueError, KeyError, TypeError):  # damaged meanwhile: this is what it was
+                later = False
+            return None if later else content
+
+        self._control.update(_state_key(loop), replaced, _LOCKED)
         self._states[loop] = state
 
     def entries(self, after: int = 0) -> list[Transition]:
@@ -93,19 +152,21 @@ def read_state(control: Control, loop: str) -> EndpointState | None:
 
 def read_transitions(control: Control, loop: str) -> list[Transition]:
     """All changes of a loop's endpoint, oldest first, whether or not a gateway runs. Raises StateDamaged, OSError."""
-    transitions, damaged, _ = _transitions(control)
-    if why := damaged.get(loop):
+    found = _read(control, 0, 0)
+    if why := found.damaged.get(loop):
         raise StateDamaged(why)
-    return [transition for transition in transitions if transition.loop == loop]
+    return [transition for transition in found.transitions if transition.loop == loop]
 
 
-def _transitions(control: Control) -> tuple[list[Transition], dict[str, str], int]:
-    """The lines of the journal that can be read, oldest first; loops of which a newer release wrote one, and why; the highest number.
+def _read(control: Control, cursor: int, known: int) -> Found:
+    """The lines of the journal behind a cursor that can be read, oldest first, and loops of which a newer release wrote one.
 
-    To leave such a line out would be to forget a decision. Raises StateDamaged where it does not tell its loop and number.
+    To leave such a line out would be to forget a decision. `known` lines were read before. Raises StateDamaged where it does not tell its
+    loop and number.
     """
     transitions, damaged, last = [], dict[str, str](), 0
-    for number, line in enumerate(control.lines(JOURNAL), start=1):
+    lines, end = control.lines_after(JOURNAL, cursor)
+    for number, line in enumerate(lines, start=known + 1):
         try:
             content = json.loads(line)
             transitions.append(Transition.from_json(content))
@@ -117,7 +178,7 @@ def _transitions(control: Control) -> tuple[list[Transition], dict[str, str], in
             damaged[loop], last = why, max(last, of)
         except (ValueError, KeyError, TypeError) as error:
             log.error("%s, line %d cannot be read and is left out: %s", control.uri(JOURNAL), number, error)
-    return transitions, damaged, last
+    return Found(cursor, transitions, damaged, last, end, len(lines))
 
 
 def _stored(control: Control, loop: str) -> tuple[int, EndpointState] | None:

@@ -1,11 +1,12 @@
-"""Control as rows of a PostgreSQL database that machines share; locks are the server's advisory locks."""
+"""Control as rows of a PostgreSQL database that machines share."""
 
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ftassets.backends.control.base import Control, ControlUnreachable, ControlUnusable, Locked
+from ftassets.backends.control.base import Control, ControlUnreachable, ControlUnusable, Locked, Overtaken
+from ftassets.backends.control.postgres_lock import RowLock
 from ftassets.backends.postgres.pool import Connections, Link, Use, errors, is_lost, reason, state_of
 from ftassets.domain.keys import checked
 
@@ -21,7 +22,7 @@ CREATE TABLE control_schema (version bigint NOT NULL);
 """
 _USE = Use("control", "FTASSETS_CONTROL_URL", ControlUnreachable, ControlUnusable)
 _SETUP_LOCK = 7_232_118_904_551
-_UPDATE, _APPEND, _LOCK = 1, 2, 3  # seeds: an update of a name, an append to it and a lock of it do not wait for one another
+_UPDATE, _APPEND = 1, 2  # seeds: an update of a name and an append to it do not wait for one another
 _HASH = "hashtextextended(current_schema() || '/' || :key, {seed})"
 _SLICE = 5.0  # seconds that one statement waits for a lock: a longer silence looks like a dead server
 _LOCK_TIMEOUT = "55P03"
@@ -31,7 +32,9 @@ _ADD_LINE = f"""
     WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({_HASH.format(seed=_APPEND)})),
     log AS (INSERT INTO control_log SELECT :key FROM turn ON CONFLICT DO NOTHING)
     INSERT INTO control_line (key, change, content)
-    SELECT :key, CAST(:change AS uuid), :content FROM turn ON CONFLICT (change) DO NOTHING"""
+    SELECT :key, CAST(:change AS uuid), :content FROM turn ON CONFLICT (change) DO NOTHING RETURNING number"""
+_LINE_OF = "SELECT number FROM control_line WHERE change = CAST(:change AS uuid)"
+_LAST_LINE = "SELECT number FROM control_line WHERE key = :key ORDER BY number DESC LIMIT 1"
 _NAMES = """
     SELECT DISTINCT split_part(substr(key, length(:folder) + 2), '/', 1)
     FROM (SELECT key FROM control_document UNION ALL SELECT key FROM control_log) AS known
@@ -41,9 +44,10 @@ _NAMES = """
 class PostgresControl(Control):
     """For processes of any number of machines.
 
-    A call whose connection breaks is made once more on a new one: each change has an id, so that it is not made twice. A lock is the
-    server's, and is held as long as the connection to it: a server that restarts forgets its locks.
+    A call whose connection breaks is made once more on a new one: each change has an id, so that it is not made twice.
     """
+
+    shared = True
 
     def __init__(self, url: str) -> None:
         """`url` as in FTASSETS_CONTROL_URL. Raises ConfigurationError if it is invalid or the driver is missing. Does not connect yet."""
@@ -97,17 +101,35 @@ class PostgresControl(Control):
         checked(folder)
         return sorted(name for (name,) in self._server.do(lambda link: link.run(_NAMES, folder=folder)))
 
-    def append(self, key: str, line: bytes) -> None:
+    def append(self, key: str, line: bytes, after: int | None = None) -> int:
         checked(key)
         if b"\n" in line:
             raise ValueError(f"{key} takes one line at a time")
         change = str(uuid.uuid4())
-        self._server.do(lambda link: link.run(_ADD_LINE, key=key, change=change, content=line))
 
-    def lines(self, key: str) -> list[bytes]:
+        def add(link: Link) -> int:
+            added = link.run(_ADD_LINE, key=key, change=change, content=line)
+            [[number]] = added or link.run(_LINE_OF, change=change)  # added already, if only the server's word for it was lost
+            return int(number)
+
+        def add_last(link: Link) -> int | None:
+            _wait(link, key, _APPEND, _deadline(None))
+            last = link.run(_LAST_LINE, key=key)
+            found = link.run(_LINE_OF, change=change)
+            number = found[0][0] if found else add(link) if (last[0][0] if last else 0) == after else None
+            link.run("COMMIT")
+            return number
+
+        number = self._server.do(add if after is None else add_last)
+        if number is None:
+            raise Overtaken(f"{self.uri(key)} has grown meanwhile")
+        return number
+
+    def lines_after(self, key: str, cursor: int = 0) -> tuple[list[bytes], int]:
         checked(key)
-        found = self._server.do(lambda link: link.run("SELECT content FROM control_line WHERE key = :key ORDER BY number", key=key))
-        return [bytes(content) for (content,) in found]
+        query = "SELECT content, number FROM control_line WHERE key = :key AND number > :cursor ORDER BY number"
+        found = self._server.do(lambda link: link.run(query, key=key, cursor=cursor))
+        return [bytes(content) for content, _ in found], int(found[-1][1]) if found else cursor
 
     def ends(self, key: str) -> tuple[bytes, bytes] | None:
         checked(key)
@@ -118,18 +140,17 @@ class PostgresControl(Control):
 
     @contextmanager
     def lock(self, key: str, timeout: float | None = None) -> Iterator[None]:
-        checked(key)
-        deadline = _deadline(timeout)
-        self._server.do(lambda link: None)  # its tables are there, and what is wrong with the server is said as elsewhere
-        link = self._server.open(None)
+        held = RowLock(self._server, checked(key))
+        if not held.acquire(timeout):
+            raise Locked(f"{self.uri(key)} is held by another process")
         try:
-            # in a transaction that lasts as long as the lock
-            link.run("SET idle_in_transaction_session_timeout = 0")
-            if not _wait(link, key, _LOCK, deadline):
-                raise Locked(f"{self.uri(key)} is held by another process")
             yield
         finally:
-            link.close()
+            kept = held.release()
+        if not kept:
+            raise ControlUnreachable(
+                f"the lock {self.uri(key)} was lost while it was held, as its server was away: do again what it was for"
+            )
 
     def uri(self, key: str) -> str:
         return f"postgresql://{self._server.where.place}/{checked(key)}"

@@ -9,6 +9,7 @@ from ftassets.domain.rollout.transition import Transition
 from ftassets.errors import FtassetsError
 
 PAGE = 50  # entries asked for at once
+UNCONFIRMED = "x-ftassets-unconfirmed"  # header of an answer to a change: gateways that have not confirmed it, with the reason
 ADMIN_PATH = "/admin/v1"  # of the gateway's admin API; another number once requests or answers change for those who use it
 
 

@@ -1,10 +1,11 @@
 """Serving through our own gateway: the verbs go to its admin API on this machine."""
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from ftassets.backends.serving.base import ADMIN_PATH, Refused, Serving, ServingError
+from ftassets.backends.serving.base import ADMIN_PATH, UNCONFIRMED, Refused, Serving, ServingError
 from ftassets.backends.serving.gateway_address import ADDRESS, Address, read_address, read_admin_token
 from ftassets.config.home import Home
 from ftassets.domain.formats import NewerFormat
@@ -15,6 +16,8 @@ from ftassets.exits import ending
 
 if TYPE_CHECKING:
     import requests
+
+log = logging.getLogger(__name__)
 
 _NO_TOKEN = "no_token"  # the admin API's error code for a request without token
 _QUICK = 10.0  # seconds; a verb that only moves traffic
@@ -98,6 +101,8 @@ class GatewayServing(Serving):
             raise ServingError(f"gateway not reachable at {url} ({no_answer(error)}): start it with `ftassets up`") from error
         if answer.status_code != 200:
             raise _error(answer)
+        if behind := answer.headers.get(UNCONFIRMED):
+            log.warning("the change is in force, but not confirmed by %s: see whether that gateway still runs", behind)
         try:
             return parse(answer.json())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -110,7 +110,7 @@ class FullDisk(FilesControl):
     def write(self, key: str, content: bytes) -> None:
         raise OSError("no space left")
 
-    def append(self, key: str, line: bytes) -> None:
+    def append(self, key: str, line: bytes, after: int | None = None) -> int:
         raise OSError("no space left")
 
 

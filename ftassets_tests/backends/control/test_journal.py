@@ -55,10 +55,10 @@ class FullDisk(FilesControl):
 
     full: str = ""
 
-    def append(self, key: str, line: bytes) -> None:
+    def append(self, key: str, line: bytes, after: int | None = None) -> int:
         if self.full == "log":
             raise OSError(28, "No space left on device")
-        super().append(key, line)
+        return super().append(key, line, after)
 
     def write(self, key: str, content: bytes) -> None:
         if self.full == "copy":
