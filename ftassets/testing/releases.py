@@ -91,7 +91,9 @@ def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict
     }
     payload = statement(loop, digest, file_digests(home.versions / digest), content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(Ed25519Signer(keys or home.keys).sign(payload))
+    path.write_bytes(signed := Ed25519Signer(keys or home.keys).sign(payload))
+    if control(home).shared:
+        control(home).write(f"releases/{loop}/{digest}.dsse.json", signed)
     if not (home.root / "budgets" / f"{loop}.json").exists():  # a release without a ledger of its decision is refused elsewhere
         start_ledger(artifacts(home), control(home), loop, "testing", "released without a report", now=0.0)
     return path

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ftassets.backends.control.base import Control, Locked
+from ftassets.backends.control.base import Control, Locked, Overtaken
 from ftassets.errors import InvalidInput
 from ftassets.testing.contracts.unsafe_keys import UNSAFE
 
@@ -137,6 +137,40 @@ class ControlContract:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda number: stores[number % 4].append(LOG, wanted[number]), range(40)))
         assert sorted(control.lines(LOG)) == sorted(wanted)
+
+    def test_only_what_is_behind_a_cursor_is_read(self, control: Control, place: str) -> None:
+        assert control.lines_after(LOG) == ([], 0)
+        first = control.append(LOG, b"one")
+        second = control.append(LOG, b"two")
+        assert control.lines_after(LOG) == ([b"one", b"two"], second)
+        assert opened(self.backend, place).lines_after(LOG, first) == ([b"two"], second)
+        control.append("gateway/other.jsonl", b"of another log")
+        assert control.lines_after(LOG, second) == ([], second)
+
+    def test_a_line_that_is_to_follow_another_is_refused_behind_a_newer_one(self, control: Control, place: str) -> None:
+        first = control.append(LOG, b"one", after=0)
+        with pytest.raises(Overtaken):
+            control.append(LOG, b"also the first", after=0)
+        second = opened(self.backend, place).append(LOG, b"two", after=first)
+        with pytest.raises(Overtaken):
+            control.append(LOG, b"also the second", after=first)
+        assert control.lines_after(LOG) == ([b"one", b"two"], second)
+
+    def test_of_those_who_add_at_once_each_has_read_all_before(self, control: Control, place: str) -> None:
+        stores = [opened(self.backend, place) for _ in range(4)]
+
+        def add(number: int) -> None:
+            while True:
+                lines, cursor = stores[number].lines_after(LOG)
+                try:
+                    stores[number].append(LOG, b"%d of %d" % (len(lines), number), after=cursor)
+                    return
+                except Overtaken:
+                    continue
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: add(number % 4), range(40)))
+        assert [int(line.split()[0]) for line in control.lines(LOG)] == list(range(40))
 
     def test_a_lock_is_held_by_one_at_a_time(self, control: Control, place: str) -> None:
         other = opened(self.backend, place)
