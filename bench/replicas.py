@@ -162,7 +162,7 @@ def load(gateways: Sequence[Gateway], clients: int = CLIENTS) -> Iterator[Asked]
 def cpu(first: Gateway, second: Gateway | None, seconds: float) -> float:
     """CPU seconds of the gateways for a request, with all their work beside it."""
     gateways = [each for each in (first, second) if each]
-    with load(gateways, 8) as asked:
+    with load(gateways, 8 * len(gateways)) as asked:  # as busy as one alone: rows that come together share a commit
         time.sleep(2)
         before, known = sum(each.seconds() for each in gateways), len(asked.requests)
         time.sleep(seconds)
@@ -175,7 +175,8 @@ def cpu(first: Gateway, second: Gateway | None, seconds: float) -> float:
 def scaling(single: float, pair: float) -> Row:
     """How many times the requests two gateways answer with a core each, by the CPU time of a request."""
     ratio = 2 * single / pair
-    what = f"requests that 2 gateways with a core each can answer, as multiple of 1; {single * 1000:.2f} and {pair * 1000:.2f} CPU-ms a request"
+    figures = f"{single * 1000:.2f} and {pair * 1000:.2f} CPU-ms a request"
+    what = f"requests that 2 gateways with a core each can answer, as multiple of 1; {figures}"
     return Row(what, ratio, "times", ">= 1.7", ratio >= 1.7)
 
 
@@ -217,7 +218,8 @@ def gateway_killed(first: Gateway, second: Gateway) -> Row:
             first.start()
         time.sleep(1)
     lost = asked.lost(first.home) + other.lost(first.home)
-    what = f"kill -9 of a gateway, twice: answers without a row, of {len(asked.requests) + len(other.requests)}; {other.failed} failed at the other"
+    number = len(asked.requests) + len(other.requests)
+    what = f"kill -9 of a gateway, twice: answers without a row, of {number}; {other.failed} failed at the other"
     return Row(what, lost, "answers", "0, none", lost == 0 and other.failed == 0)
 
 

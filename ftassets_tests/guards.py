@@ -627,11 +627,11 @@ GUARDS = (
         (
             "a start without any check",
             (
-                "        await asyncio.to_thread(self._check_raised, loop, digest)\n"
-                "        async with self.fleet.up(digest), self._changing(loop) as state:\n"
+                "        await asyncio.to_thread(self._check_raised, loop, digest)\n\n"
+                "        async def decide(state: EndpointState) -> _Given:\n"
                 "            if state.production"
             ),
-            ("        async with self.fleet.up(digest), self._changing(loop) as state:\n            if state.production"),
+            ("        async def decide(state: EndpointState) -> _Given:\n            if state.production"),
             f"{ROUTER}::test_version_that_is_not_what_was_attested_gets_no_traffic",
         ),
         (
@@ -654,8 +654,8 @@ GUARDS = (
         ),
         (
             "a canary taken for a version that was production",
-            "transition.state.production == digest for",
-            "digest in (transition.state.production, transition.state.candidate) for",
+            "each.state.production == digest for",
+            "digest in (each.state.production, each.state.candidate) for",
             f"{CHECKS}::test_a_canary_that_was_never_production_is_no_version_to_go_back_to",
         ),
         (
@@ -732,6 +732,18 @@ GUARDS = (
             f"{ROUTER}::test_a_start_that_waited_while_production_changed_is_refused",
         ),
         (
+            "all traffic before each gateway has a server",
+            "if self.peers and (missing := await",
+            "if not self.peers and (missing := await",
+            "gateway/test_peers.py::test_what_is_wrong_with_a_version_on_one_machine_leaves_it_to_the_others",
+        ),
+        (
+            "a rollback that waits for the database",
+            "self._owed.setdefault(loop, []).append(move)\n        self._show(loop)",
+            "self._owed.setdefault(loop, []).append(move)",
+            "gateway/test_peers.py::test_a_rollback_without_the_database_is_in_force_where_it_was_asked_for_and_at_all_once_it_is_back",
+        ),
+        (
             "a loop that does not exist",
             "if loop not in self._states:",
             "if False:",
@@ -763,6 +775,15 @@ GUARDS = (
             f"{ROUTER}::test_lease_that_nobody_renews_ends_the_canary",
         ),
         ("a weight outside of 1 to 100 percent", "if not 0 < weight <= 100:", "if False:", "domain/rollout/test_endpoint.py"),
+    ),
+    *of(
+        "backends/control/postgres.py",
+        (
+            "a change decided without knowing the one before",
+            "== after else None",
+            "is not None else None",
+            "contract/test_control.py::TestPostgres::test_a_line_that_is_to_follow_another_is_refused_behind_a_newer_one",
+        ),
     ),
     *of(
         "gateway/admin.py",

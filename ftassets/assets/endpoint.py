@@ -18,6 +18,7 @@ from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json
+from ftassets.domain.replicas import sentence
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.look import RolloutLook
 from ftassets.domain.rollout.shadow_phase import UNSEEN, agreement, first_weight, pair_states
@@ -71,11 +72,19 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         sync_registry(loop, registry, state, journal)
         made = event(loop, state, journal, config.reason, control)
         held = gains_table(promotion_gains(traffic_log, loop, state))
-        return dg.MaterializeResult(
-            data_version=made["data_version"], metadata=made["metadata"] | _shadow(loop, journal, traffic_log) | held
-        )
+        metadata = made["metadata"] | _gateways(serving) | _shadow(loop, journal, traffic_log) | held
+        return dg.MaterializeResult(data_version=made["data_version"], metadata=metadata)
 
     return endpoint
+
+
+def _gateways(serving: Serving) -> dict[str, dg.MetadataValue | str]:
+    """The gateways side by side with what each has in force, if there are several."""
+    try:
+        told = sentence(serving.health().get("replicas", []))
+    except ServingError as error:
+        told = str(error)
+    return {"gateways": told} if told else {}
 
 
 def _shadow(loop: LoopConfig, journal: Sequence[Transition], log: TrafficLog) -> dict[str, dg.MetadataValue | str]:

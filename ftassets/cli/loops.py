@@ -37,6 +37,9 @@ def up(
     gateway_port: GatewayPort = 8100,
     admin_port: AdminPort = None,
     code_port: CodePort = 4266,
+    gateway_only: Annotated[
+        bool, typer.Option("--gateway-only", help="Without Dagster: one more gateway beside those of other homes.")
+    ] = False,
 ) -> None:
     """Start gateway, code server, daemon and UI for the home, until Ctrl-C."""
     from ftassets.config.loops_folder import loops_folder
@@ -46,7 +49,7 @@ def up(
     home = Home.from_env()
     found = loops_folder(home)
     ports = _ports(port, gateway_port, admin_port, code_port)
-    run(home, ports, loops=found.path, code=code_location(found, definitions))
+    run(home, ports, loops=found.path, code=None if gateway_only else code_location(found, definitions))
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
@@ -85,8 +85,21 @@ def without_server(heard: Collection[Heard], digest: str, now: float) -> list[st
     return sorted(each.beat.name for each in heard if each.live(now) and digest not in each.beat.ready)
 
 
+def sentence(replicas: Collection[Mapping[str, Any]]) -> str | None:
+    """The gateways of health's `replicas` with what each has in force; None where there is one alone."""
+    if len(replicas) < 2:
+        return None
+    newest = max(each["revision"] for each in replicas)
+    told = []
+    for each in replicas:
+        wrong = [] if each["live"] else [f"silent for {span(each['silent'])}"]
+        wrong += [f"has change {each['revision']} of {newest}"] if each["revision"] < newest else []
+        told.append(f"{each['name']} ({', '.join(wrong) or f'has change {newest}'})")
+    return f"{len(replicas)} gateways: {'; '.join(told)}"
+
+
 def not_alike(own: Beat, heard: Collection[Heard], now: float) -> str | None:
-    """Why a replica must not serve beside the live ones; None if it may."""
+    """Why a replica must not join the live ones; None if it may."""
     for other in (each.beat for each in heard if each.live(now)):
         if own.own_log or other.own_log:
             whose = own.name if own.own_log else other.name

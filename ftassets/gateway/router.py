@@ -497,7 +497,7 @@ class Router:
 
     def _show(self, loop: str) -> None:
         """Put the loop's newest state in force, without what was taken from it and is not in the journal yet."""
-        if loop not in self._states:
+        if self._states.get(loop) is None:
             return
         state = self._journal.state(loop)
         for move in self._owed.get(loop, ()):

@@ -83,7 +83,7 @@ class Journal:
             return found.transitions
 
     def read_copy(self, loop: str) -> None:
-        """Take over the copy of a loop's state if it is no older: a lease may have been renewed. Raises StateDamaged, OSError."""
+        """Take over the copy of a loop's state unless it is older: a lease may have been renewed. Raises StateDamaged, OSError."""
         found = _stored(self._control, loop)
         with self._taking:
             if found and found[0] >= self._numbers.get(loop, 0):

@@ -35,6 +35,7 @@ from ftassets.domain.health.health import Health
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.pauses import PauseEntry
 from ftassets.domain.release.statement import read_statement
+from ftassets.domain.replicas import sentence
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.shadow_phase import UNSEEN, agreement, decide_shadow
 from ftassets.domain.rollout.transition import Transition
@@ -78,7 +79,8 @@ def describe(home: Home) -> dict[str, Any]:
     now = time.time()
     try:
         health = client.health()
-        gateway = "; ".join(["up" if health["status"] == "ok" else health["status"], *not_ready(health)])
+        several = filter(None, [sentence(health.get("replicas", []))])
+        gateway = "; ".join(["up" if health["status"] == "ok" else health["status"], *several, *not_ready(health)])
         answers = True
     except ServingError as error:
         gateway, answers = str(error), False
@@ -258,8 +260,8 @@ def lines_of(health: Mapping[str, Any], notices: Mapping[str, str], timezone: st
 
 def not_ready(health: Mapping[str, Any]) -> list[str]:
     """What the gateway says it cannot do, from its own health."""
-    log = health["traffic_log"]
-    return ([] if log["ready"] else [log["why"]]) + [
+    parts = [health["traffic_log"], health.get("control", {"ready": True})]
+    return [part["why"] for part in parts if not part["ready"]] + [
         f"{digest[:12]} of {entry['loop']}: {entry['why']}" for digest, entry in health["versions"].items() if not entry["ready"]
     ]
 

@@ -33,6 +33,7 @@ SUBJECTS: dict[str, Subject] = {
     "canary-stuck": Subject("ticket", Sender.HEALTH),
     "drift-alarm": Subject("ticket", Sender.HEALTH),
     "gateway-absent": Subject("page", Sender.PROMETHEUS),
+    "gateway-cut-off": Subject("ticket", Sender.PROMETHEUS),
     "golden-below-floor": Subject("page", Sender.FINDER),
     "golden-floor-too-high": Subject("ticket", Sender.FINDER),
     "golden-regression": Subject("ticket", Sender.FINDER),
