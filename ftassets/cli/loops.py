@@ -38,7 +38,7 @@ def up(
     admin_port: AdminPort = None,
     code_port: CodePort = 4266,
     gateway_only: Annotated[
-        bool, typer.Option("--gateway-only", help="Without Dagster: one more gateway beside those of other homes.")
+        bool, typer.Option("--gateway-only", help="Without Dagster: one more gateway for loops that other homes serve, too.")
     ] = False,
 ) -> None:
     """Start gateway, code server, daemon and UI for the home, until Ctrl-C."""
