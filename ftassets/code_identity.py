@@ -27,11 +27,11 @@ def installed_packages() -> list[Package]:
     """All Python packages of this environment, with what each needs of the others here; extras are not counted."""
     found: dict[str, Package] = {}
     for each in importlib.metadata.distributions():
-        if name := each.metadata["Name"]:  # what is broken has none
-            stated = next((line for line in (each.metadata["License"] or "").splitlines() if line.strip()), "")
+        if name := each.metadata.get("Name"):  # what is broken has none
+            stated = next((line for line in (each.metadata.get("License") or "").splitlines() if line.strip()), "")
             classes = [text.rpartition(" :: ")[2] for text in each.metadata.get_all("Classifier") or [] if text.startswith("License ::")]
             licence = ", ".join(classes) or stated.strip()[:100]
-            made = Package(canonicalize_name(name), each.version, each.metadata["License-Expression"] or "", licence, tuple(_needs(each)))
+            made = Package(canonicalize_name(name), each.version, each.metadata.get("License-Expression") or "", licence, tuple(_needs(each)))
             found.setdefault(made.name, made)  # the first on the path is the one that is imported
     return sorted(found.values())
 

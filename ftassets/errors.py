@@ -43,6 +43,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - NotUtf8: A file is damaged, or its text is in an encoding that cannot be read; the message says what to do.
     - ReviewRefused: A review was rejected as a whole; the message names the invalid rows with their errors.
     - RowsUnreadable: A file of examples cannot be read; the message says why, and `line` where, if that is known.
+    - Unknown: The stored evidence does not say what the policy would have decided; the message says what was never measured.
     - UnknownLoop: No loop has this name; the message lists the existing names.
   - Locked (also TimeoutError): Another process holds a lock, and did not let go of it in time.
   - LogUnusable: The log cannot be used: a schema of another release, a damaged file or an invalid row; the message says what to do.

@@ -23,6 +23,7 @@ ELSEWHERE = {
     # one behaviour of several modules
     "assets/test_live_reports.py": "live_golden_report, quality_report and behaviour_report, in one loop",
     "automation/test_switches.py": "every sensor's default status",
+    "gateway/model_hosts/test_vllm_real.py": "model_hosts/vllm_adapters.py on a real vLLM, which has an environment of its own",
     "backends/registry/test_mlflow_server.py": "registry/mlflow.py on a server, which takes half a minute",
     "backends/traffic_log/test_sqlite_schemas.py": "sqlite.py: files of every schema so far",
     "gateway/test_hostile_requests.py": "every operation of both APIs",

@@ -13,6 +13,7 @@ from ftassets.backends.model_client.live_answers import live_answers
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.probes import AT_LEAST, not_applied
 from ftassets.domain.release.version import MERGED
+from ftassets.errors import in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,10 @@ async def objection(artifacts: Artifacts, loop: LoopConfig, digest: str, report_
 def _objection(artifacts: Artifacts, loop: LoopConfig, digest: str, report_digest: str, url: str) -> str | None:
     try:
         probes = read_eval_report(artifacts, loop.name, report_digest).probes
-    except ReportDamaged as error:  # what it decided is in the attestation: only the probes are lost
-        log.warning("%s: version %s is not probed: %s", loop.name, digest[:12], error)
+    except ReportDamaged as error:
+        if loop.serving.engine == "url" or loop.serving.adapter_server:
+            return f"nothing tells whether the engine applies its adapter, for {in_one_line(error)}"
+        log.warning("%s: version %s is not probed: %s", loop.name, digest[:12], error)  # its merged weights were checked, byte by byte
         return None
     if not probes:
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
 from ftassets.backends.control.error_budget import start_ledger
@@ -16,6 +17,8 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.acceptance import Check
 from ftassets.domain.dataset.acceptance import BLOCKING
+from ftassets.domain.evaluation.probes import Probe
+from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import VersionManifest
 
@@ -97,6 +100,15 @@ def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict
     if not (home.root / "budgets" / f"{loop}.json").exists():  # a release without a ledger of its decision is refused elsewhere
         start_ledger(artifacts(home), control(home), loop, "testing", "released without a report", now=0.0)
     return path
+
+
+def attest_evaluated(home: Home, loop: str, digest: str, probes: Sequence[Probe] = (), **predicate: Any) -> Path:
+    """Sign a release of the version whose eval report is stored, with nothing in it but probes; returns the envelope's path."""
+    report = EvalReport(
+        loop=loop, run_id="run", candidate=digest, production="base", production_is_base=True, base="base", dataset_commit="1",
+        golden_commit="1", policy_digest="1", generation={}, scores={}, latency_ms={}, answers={}, probes=list(probes),
+    )  # fmt: skip
+    return attest(home, loop, digest, report_digest=store_eval_report(artifacts(home), report), **predicate)
 
 
 def released(home: Home, content: str, loop: str = "support") -> str:

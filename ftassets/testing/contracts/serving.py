@@ -7,7 +7,7 @@ import pytest
 
 from ftassets.backends.serving.base import Refused, Serving, ServingError
 from ftassets.config.home import Home
-from ftassets.testing.releases import attest, make_version
+from ftassets.testing.releases import attest_evaluated, make_version
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Backend:
     def released(self, content: str) -> str:
         """Digest of a version that may take traffic."""
         digest = self.version(content)
-        attest(self.home, "support", digest)
+        attest_evaluated(self.home, "support", digest)
         return digest
 
 

@@ -8,17 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.serving.base import ServingError
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import artifacts
 from ftassets.domain.chat import Asked
 from ftassets.domain.evaluation.probes import Probe
-from ftassets.domain.gates.report import EvalReport
 from ftassets.gateway.model_hosts import vllm_adapters
 from ftassets.testing.doubles.vllm import VllmDouble, VllmServers
-from ftassets.testing.releases import attest, loop_config, make_adapter, make_version
+from ftassets.testing.releases import attest, attest_evaluated, loop_config, make_adapter, make_version
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets_tests.gateway.conftest import Clock, Running
@@ -53,7 +50,7 @@ def start(tmp_path: Path, servers: VllmServers) -> Iterator[Start]:
 
 def released(gateway: Running, content: str, loop: str = "support", **stated: object) -> str:
     digest = make_adapter(gateway.home, content, loop=loop, **stated)
-    attest(gateway.home, loop, digest)
+    attest_evaluated(gateway.home, loop, digest)
     return digest
 
 
@@ -166,7 +163,7 @@ def test_a_server_of_others_is_asked_by_its_url(start: Start, servers: VllmServe
 def test_an_untuned_base_answers_under_its_own_name(start: Start, servers: VllmServers) -> None:
     gateway = start(LOOPS)
     base = make_version(gateway.home, "base", kind="base")
-    attest(gateway.home, "support", base)
+    attest_evaluated(gateway.home, "support", base)
     gateway.start(base)
     assert gateway.ask("hi").json()["choices"][0]["message"]["content"] == "base hi"
     assert only(servers).loaded == {}
@@ -189,11 +186,7 @@ def evaluated(gateway: Running, content: str) -> str:
     digest = make_adapter(gateway.home, content, loop="support")
     asked = {each: Asked.model_validate({"messages": [{"role": "user", "content": each}]}) for each in QUESTIONS}
     probes = [Probe(asked=asked[each], merged=f"{content} {each}", base=f"base {each}") for each in QUESTIONS]
-    report = EvalReport(
-        loop="support", run_id="run", candidate=digest, production="base", production_is_base=True, base="base", dataset_commit="1",
-        golden_commit="1", policy_digest="1", generation={}, scores={}, latency_ms={}, answers={}, probes=probes,
-    )  # fmt: skip
-    attest(gateway.home, "support", digest, report_digest=store_eval_report(artifacts(gateway.home), report))
+    attest_evaluated(gateway.home, "support", digest, probes)
     return digest
 
 
@@ -222,6 +215,14 @@ def test_an_adapter_that_the_engine_drops_gets_no_traffic(
         with pytest.raises(ServingError, match=why if weight else "no production"):
             gateway.start(digest, weight=weight)
     assert gateway.serving.state("support").phase == "idle"
+
+
+def test_without_its_report_an_adapter_gets_no_traffic_for_nothing_can_be_asked(start: Start) -> None:
+    gateway = start(LOOPS)
+    digest = make_adapter(gateway.home, "tuned", loop="support")
+    attest(gateway.home, "support", digest)
+    with pytest.raises(ServingError, match="nothing tells whether the engine applies its adapter.*is not there"):
+        gateway.start(digest)
 
 
 def test_an_engine_that_drops_the_adapter_later_is_not_ramped_but_may_be_lowered(start: Start, servers: VllmServers) -> None:

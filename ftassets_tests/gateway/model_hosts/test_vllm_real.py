@@ -14,7 +14,7 @@ from ftassets.backends.artifacts.versions import load_manifest, publish
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
 from ftassets.domain.release.version import VersionManifest
-from ftassets.testing.releases import attest, loop_config
+from ftassets.testing.releases import attest_evaluated, loop_config
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets.testing.vllm_processes import VllmProcesses
@@ -71,7 +71,7 @@ def adapter(home: Home, base: str, seed: int, loop: str) -> str:
         loop=loop,
     )
     digest = publish(artifacts(home), staging, manifest)
-    attest(home, loop, digest)
+    attest_evaluated(home, loop, digest)
     return digest
 
 
