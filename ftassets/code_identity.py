@@ -27,13 +27,18 @@ def installed_packages() -> list[Package]:
     """All Python packages of this environment, with what each needs of the others here; extras are not counted."""
     found: dict[str, Package] = {}
     for each in importlib.metadata.distributions():
-        if name := each.metadata.get("Name"):  # what is broken has none
-            stated = next((line for line in (each.metadata.get("License") or "").splitlines() if line.strip()), "")
+        if name := _field(each, "Name"):  # what is broken has none
+            stated = next((line for line in _field(each, "License").splitlines() if line.strip()), "")
             classes = [text.rpartition(" :: ")[2] for text in each.metadata.get_all("Classifier") or [] if text.startswith("License ::")]
             licence = ", ".join(classes) or stated.strip()[:100]
-            made = Package(canonicalize_name(name), each.version, each.metadata.get("License-Expression") or "", licence, tuple(_needs(each)))
+            made = Package(canonicalize_name(name), each.version, _field(each, "License-Expression"), licence, tuple(_needs(each)))
             found.setdefault(made.name, made)  # the first on the path is the one that is imported
     return sorted(found.values())
+
+
+def _field(package: importlib.metadata.Distribution, name: str) -> str:
+    """A field of the metadata; empty if it is not there, which the two libraries that read metadata say differently."""
+    return package.metadata[name] or "" if name in package.metadata else ""
 
 
 def _needs(package: importlib.metadata.Distribution) -> Iterator[str]:
