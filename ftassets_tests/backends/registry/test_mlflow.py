@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,8 @@ def test_a_kill_while_the_tables_are_made_leaves_a_registry_that_works(tmp_path:
         "import sys; from pathlib import Path; from ftassets.backends.registry.mlflow import MlflowRegistry as R\n"
         "home = Path(sys.argv[1]); R(f'sqlite:///{home}/mlflow.db', home / 'artifacts').versions('none')"
     )
-    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.DEVNULL)
+    restored = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.DEVNULL, preexec_fn=restored)
     new, until = tmp_path / ".mlflow.db.new", time.monotonic() + 60
     while time.monotonic() < until and (not new.exists() or new.stat().st_size < written):
         time.sleep(0.002)
