@@ -202,7 +202,10 @@ def test_an_engine_that_applies_the_adapter_passes_its_probes(start: Start, serv
     ("applies", "why"),
     [
         (lambda weights, prompt: f"base {prompt}", "8 of 8 probe prompts as the untuned base does: the adapter was not applied"),
-        (lambda weights, prompt: f"half of {weights}", "of their tokens with the merged copy's"),  # modules that are dropped, lm_head
+        (
+            lambda weights, prompt: f"half of {weights}",
+            "agree with the merged copy's in 0.*, and 0.8 are needed",
+        ),  # modules that are dropped, lm_head
     ],
 )
 def test_an_adapter_that_the_engine_drops_gets_no_traffic(
