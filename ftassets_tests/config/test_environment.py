@@ -18,12 +18,14 @@ OURS = re.compile(r"\b(?:FTASSETS|LAKEFS|QDRANT|MLFLOW)_[A-Z][A-Z_]*[A-Z]\b")
 BY_PEOPLE = {
     ("backends/model_client/external.py", "model.api_key_env"),
     ("backends/model_client/openai.py", "name"),
+    ("cli/backups.py", "name"),
     ("cli/commands/embedders.py", "name"),
     ("backends/notifier/routing.py", "name"),
     ("config/loop_file_check.py", "name"),
     ("config/loop_files.py", "name"),
 }
 FROM_TABLES = {
+    ("drill/copied_loop.py", "name"),
     ("processes/up.py", "name"),
     ("cli/commands/doctor.py", "variable"),
     ("config/profiles.py", "name"),
@@ -31,7 +33,7 @@ FROM_TABLES = {
     ("workers/training/ray_worker.py", "name"),
 }
 # what any program has, and what a test double gives to a process it plays
-SYSTEM = {"PATH", "HOME"}
+SYSTEM = {"PATH", "HOME", "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_NO_USAGE_STATS"}
 
 
 def sources() -> Iterator[Path]:
