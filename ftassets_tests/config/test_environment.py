@@ -18,13 +18,13 @@ OURS = re.compile(r"\b(?:FTASSETS|LAKEFS|QDRANT|MLFLOW)_[A-Z][A-Z_]*[A-Z]\b")
 BY_PEOPLE = {
     ("backends/model_client/external.py", "model.api_key_env"),
     ("backends/model_client/openai.py", "name"),
-    ("cli/backups.py", "name"),
     ("cli/commands/embedders.py", "name"),
     ("backends/notifier/routing.py", "name"),
     ("config/loop_file_check.py", "name"),
     ("config/loop_files.py", "name"),
 }
 FROM_TABLES = {
+    ("cli/backups.py", "name"),
     ("drill/copied_loop.py", "name"),
     ("processes/up.py", "name"),
     ("cli/commands/doctor.py", "variable"),
