@@ -24,16 +24,36 @@ def code_identity() -> dict[str, str | None]:
 
 
 def installed_packages() -> list[Package]:
-    """All Python packages of this environment, with what each needs of the others here; extras are not counted."""
+    """All Python packages of this environment, with what each needs of the others here; extras are not counted.
+
+    One whose metadata are missing or cannot be read is left out.
+    """
     found: dict[str, Package] = {}
     for each in importlib.metadata.distributions():
-        if name := _field(each, "Name"):  # what is broken has none
-            stated = next((line for line in _field(each, "License").splitlines() if line.strip()), "")
-            classes = [text.rpartition(" :: ")[2] for text in each.metadata.get_all("Classifier") or [] if text.startswith("License ::")]
-            licence = ", ".join(classes) or stated.strip()[:100]
-            made = Package(canonicalize_name(name), each.version, _field(each, "License-Expression"), licence, tuple(_needs(each)))
+        try:
+            made = _package(each)
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+        ):  # no file METADATA, or not UTF-8: each library fails its own way
+            continue
+        if made is not None:
             found.setdefault(made.name, made)  # the first on the path is the one that is imported
     return sorted(found.values())
+
+
+def _package(each: importlib.metadata.Distribution) -> Package | None:
+    """None if it states no name or no version."""
+    name, version = _field(each, "Name"), _field(each, "Version")
+    if not name or not version:
+        return None
+    stated = next((line for line in _field(each, "License").splitlines() if line.strip()), "")
+    classes = [text.rpartition(" :: ")[2] for text in each.metadata.get_all("Classifier") or [] if text.startswith("License ::")]
+    licence = ", ".join(classes) or stated.strip()[:100]
+    return Package(canonicalize_name(name), version, _field(each, "License-Expression"), licence, tuple(_needs(each)))
 
 
 def _field(package: importlib.metadata.Distribution, name: str) -> str:

@@ -1,5 +1,6 @@
 import importlib.metadata
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +21,15 @@ def test_packages_are_the_same_whichever_library_reads_their_metadata() -> None:
     other = pytest.importorskip("importlib_metadata", reason="comes with mlflow")
     assert any(type(finder).__module__.startswith("importlib_metadata") or finder is other.MetadataPathFinder for finder in sys.meta_path)
     assert installed_packages() == before
+
+
+def test_a_package_without_metadata_that_can_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"empty": None, "unversioned": b"Name: unversioned\n", "latin": b"Name: latin\nVersion: 1\nAuthor: M\xfcller\n"}
+    for name, metadata in {**broken, "whole": b"Metadata-Version: 2.1\nName: whole\nVersion: 1\n"}.items():
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        if metadata is not None:
+            (folder / "METADATA").write_bytes(metadata)
+    before = {each.name for each in installed_packages()}
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert {each.name for each in installed_packages()} - before == {"whole"}

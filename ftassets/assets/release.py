@@ -39,6 +39,7 @@ from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.claims import claims
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest, score_tags, version_tags
+from ftassets.errors import in_one_line
 from ftassets.reporting.tables import shortened
 
 FAILED = "failed"  # what `refused_gates` says of a gate that was evaluated for the newest report and did not pass
@@ -112,7 +113,6 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             dataset_store.tag(f"release/{loop.name}/{report.candidate[:12]}", report.dataset_commit)
         name = version_name(loop, report)
         signed = releases.read(loop.name, report.candidate)
-        pack = make_pack(artifacts, control, dataset_store, signer, loop, manifest, report, signed.payload)
         registered = registry.register(
             loop.name,
             name,
@@ -127,6 +127,13 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             },
         )
         registry.set_alias(loop.name, "candidate", report.candidate)
+        try:
+            key = make_pack(artifacts, control, dataset_store, signer, loop, manifest, report, signed.payload)
+            pack = place(key, PurePosixPath(key).name)
+        except Exception as error:  # whatever is wrong with the pack: the release counts without it
+            why = f"{type(error).__name__}: {in_one_line(error)}"
+            context.log.warning(f"the release counts, but its pack was not made: {why}")
+            pack = dg.MetadataValue.text(f"not made: {why}; materialize release again")
         return dg.MaterializeResult(
             data_version=dg.DataVersion(report.candidate),
             metadata={
@@ -140,7 +147,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "signed_by": signed.key_id[:12],
                 "report": place(report_file(loop.name, "eval", digest), digest),
                 "attestation": place(releases.file(loop.name, report.candidate), report.candidate),
-                "pack": place(pack, PurePosixPath(pack).name),
+                "pack": pack,
                 SIGNED: dg.MetadataValue.json(read_statement(signed.payload)[2]),
             },
         )

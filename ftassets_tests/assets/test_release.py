@@ -190,6 +190,22 @@ def test_the_pack_of_a_release_is_made_once_of_what_was_signed_and_an_older_rele
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+def test_an_error_of_the_pack_leaves_the_release_registered_and_the_next_run_makes_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.evaluated()
+    with monkeypatch.context() as broken:
+        broken.setattr("ftassets.assets._shared.release_pack.installed_packages", lambda: 1 / 0)
+        made = world.release()
+    assert made.success
+    [said] = [event.materialization.metadata["pack"].value for event in made.get_asset_materialization_events()]
+    assert said == "not made: ZeroDivisionError: division by zero; materialize release again"
+    assert world.registry.versions("support")[0].aliases == ("candidate",)
+    assert not (world.home.root / "packs").exists()
+    assert world.release().success
+    assert list((world.home.root / "packs" / "support").iterdir())
+
+
 def test_a_failed_gate_is_refused(world: World) -> None:
     world.evaluated(right=10, passed=False)
     assert f"{{'{NAME}': 'failed'}}" in world.refusal()
