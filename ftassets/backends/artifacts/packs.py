@@ -1,9 +1,14 @@
 """Packs of releases among the artifacts: a folder of small files for each attestation, written once."""
 
+import json
+from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
 from ftassets.domain.release.pack import MANIFEST, digest_of_bytes
+from ftassets.domain.release.statement import read_statement
+from ftassets.durable import write_durably
 
 FOLDER = "packs"
 
@@ -14,16 +19,21 @@ def pack_key(loop: str, payload: bytes) -> str:
 
 
 def has_pack(artifacts: Artifacts, key: str) -> bool:
-    """Whether a pack is there, whole."""
-    return artifacts.exists(f"{key}/{MANIFEST}")
+    """Whether a pack is there, whole: with a manifest that can be read, whoever signed it. Raises OSError."""
+    with suppress(ArtifactMissing, ValueError, KeyError, TypeError):
+        read_statement(b64decode(json.loads(artifacts.get(f"{key}/{MANIFEST}"))["payload"]))
+        return True
+    return False
 
 
 def store_pack(artifacts: Artifacts, key: str, files: Mapping[str, bytes], manifest: bytes) -> None:
-    """Store a pack; one that is there stays. Raises ArtifactConflict, OSError."""
+    """Store a pack unless `has_pack`; what is left of one that is not whole is replaced. Raises ArtifactConflict, OSError."""
     draft = artifacts.draft(key)
     draft.mkdir(parents=True, exist_ok=True)
+    for left in draft.iterdir():
+        left.unlink()
     for name, content in [*files.items(), (MANIFEST, manifest)]:  # the manifest last: it says that the folder is whole
-        (draft / name).write_bytes(content)
+        write_durably(draft / name, content)
     artifacts.put_folder(key, draft, MANIFEST)
 
 

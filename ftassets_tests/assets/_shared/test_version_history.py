@@ -18,6 +18,7 @@ from ftassets.config.loop_files import LOOPS, LoopFiles
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.pack import pack_files
 from ftassets.testing.releases import attest, loop_config, make_version
+from ftassets_tests.backends.artifacts.test_packs import envelope
 from ftassets_tests.domain.release.packs import MANIFEST, REPORT
 
 
@@ -38,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         if name == "packed":  # the report itself is not there: nothing reads it
             payload = Releases(control(home), Ed25519Signer(home.keys)).payload("support", digest)
             files = pack_files(loop_config(), MANIFEST, REPORT, payload, b"", None, [], "3.11")
-            store_pack(artifacts(home), pack_key("support", payload), files, b"{}")
+            store_pack(artifacts(home), pack_key("support", payload), files, envelope())
     return home
 
 
