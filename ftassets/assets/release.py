@@ -131,9 +131,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             key = make_pack(artifacts, control, dataset_store, signer, loop, manifest, report, signed.payload)
             pack = place(key, PurePosixPath(key).name)
         except Exception as error:  # whatever is wrong with the pack: the release counts without it
-            why = f"{type(error).__name__}: {in_one_line(error)}"
-            context.log.warning(f"the release counts, but its pack was not made: {why}")
-            pack = dg.MetadataValue.text(f"not made: {why}; materialize release again")
+            fault = f"{type(error).__name__}: {in_one_line(error)}"
+            context.log.warning(f"the release counts, but its pack was not made: {fault}")
+            pack = f"not made: {fault}; materialize release again"
         return dg.MaterializeResult(
             data_version=dg.DataVersion(report.candidate),
             metadata={
