@@ -10,6 +10,7 @@ import typer
 from ftassets.cli.common import AsJson, Force, backend, show_json
 from ftassets.config.home import Home
 from ftassets.config.outputs import check_new_file, write_file
+from ftassets.errors import InvalidInput
 from ftassets.exits import FAILED
 from ftassets.wording import amount
 
@@ -31,19 +32,37 @@ def verify(
     """
     from ftassets.backends.control.audit import Head, faults, seal
     from ftassets.config.profiles import verifier
-    from ftassets.processes.backup import newest
+    from ftassets.processes.backup import newest_named
 
     control, signer = backend("control"), verifier(Home.from_env())
-    stored = newest(backup) if backup is not None else None
-    found = faults(control, signer, Head(*stored.audit) if stored is not None and stored.audit is not None else None)
+    compared, anchor, unreadable = None, None, list[str]()
+    if backup is not None:
+        stored, unreadable = newest_named(backup)
+        if stored is None:
+            why = "; ".join(unreadable) or f"make one with ftassets backup {backup}"
+            raise InvalidInput(f"{backup} has no backup that can be read, so the chain is compared with none: {why}")
+        compared = stored[0]
+        if stored[1].audit is None:
+            raise InvalidInput(f"backup {compared} does not have the chain's end, so the chain is compared with none: make another backup")
+        anchor = Head(*stored[1].audit)
+    found = faults(control, signer, anchor)
     head = None if found else seal(control, signer, time.time())
     if as_json:
-        show_json({"holds": not found, "faults": found, "entries": head.number if head else None, "head": head.digest if head else None})
-    elif head is None:
+        show_json(
+            {
+                "holds": not found, "faults": found, "entries": head.number if head else None, "head": head.digest if head else None,
+                "backup": compared, "unreadable_backups": unreadable,
+            }
+        )  # fmt: skip
+    else:
         for fault in found:
             typer.echo(fault)
-    else:
-        typer.echo(f"the chain holds: {amount(head.number, 'entry', 'entries')}, the last one {head.digest[:12]}")
+        if head is not None:
+            typer.echo(f"the chain holds: {amount(head.number, 'entry', 'entries')}, the last one {head.digest[:12]}")
+        for line in unreadable:
+            typer.secho(f"a newer backup was not compared: {line}", fg=typer.colors.YELLOW, err=True)
+        if anchor is not None:
+            typer.echo(f"compared with backup {compared}, whose chain had {amount(anchor.number, 'entry', 'entries')}")
     if found:
         raise typer.Exit(FAILED)
 

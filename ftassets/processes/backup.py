@@ -289,10 +289,19 @@ def _read(target: Path, name: str | None) -> tuple[str, Backup]:
 
 def newest(target: Path) -> Backup | None:
     """The newest backup that can be read, None without one."""
+    found, _ = newest_named(target)
+    return found[1] if found else None
+
+
+def newest_named(target: Path) -> tuple[tuple[str, Backup] | None, list[str]]:
+    """The newest backup that can be read with its name, None without one; and why newer ones cannot be."""
+    unreadable = []
     for name in reversed(names(target)):
-        with suppress(BackupDamaged):
-            return _read(target, name)[1]
-    return None
+        try:
+            return _read(target, name), unreadable
+        except BackupDamaged as error:
+            unreadable.append(str(error))
+    return None, unreadable
 
 
 def _bytes(target: Path, file: BackupFile) -> Iterator[bytes]:

@@ -46,3 +46,19 @@ def test_a_chain_that_was_removed_is_named_against_a_backup(home: Home, tmp_path
     control(home).delete("audit/chain.jsonl")
     assert run("verify", "--backup", str(tmp_path / "disk")).exit_code == 1
     assert run("verify").exit_code == 0
+
+
+def test_the_backup_that_was_compared_is_named_and_a_folder_without_one_is_refused(home: Home, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    refused = run("verify", "--backup", str(disk))
+    assert (refused.exit_code, "has no backup that can be read" in refused.stderr) == (1, True)
+    first, second = back_up(home, disk).name, back_up(home, disk).name
+    (disk / "backups" / f"{second}.json").write_text("{}")
+    found = run("verify", "--backup", str(disk))
+    assert (found.exit_code, f"compared with backup {first}" in found.stdout) == (0, True)
+    assert f"a newer backup was not compared: {second}.json was changed" in found.stderr
+    said = json.loads(run("verify", "--backup", str(disk), "--json").stdout)
+    assert (said["backup"], len(said["unreadable_backups"])) == (first, 1)
+    (disk / "backups" / f"{first}.json").write_text("{}")
+    assert f"{first}.json was changed" in run("verify", "--backup", str(disk)).stderr
