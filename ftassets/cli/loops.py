@@ -306,7 +306,7 @@ def replay(
     since: Annotated[str | None, typer.Option(help="Of a loop, only decisions of this last time, for example 90d.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make stored decisions again from what is stored with them; exit code 1 if one comes out differently.
+    """Make stored decisions again from what is stored with them; exit code 1 if one comes out differently or its evidence is damaged.
 
     Of a loop: retrains, verdicts of gates, what releases say of their reports, moves of rollouts, and verdicts on drift.
     """
@@ -340,10 +340,10 @@ def _replay_loop(loop: Any, since: str | None, as_json: bool) -> None:
     if as_json:
         show_json(command.document(loop.name, found, without))
     else:
-        show_table(("kind", "decisions", "same", "differ", "unknown"), command.summary(found))
+        show_table(("kind", "decisions", "same", "differ", "unknown", "damaged"), command.summary(found))
         for line in command.sentences(found, without):
             typer.echo(line)
-    if any(each.now is not None and not each.same for each in found):
+    if any(each.damaged or (each.now is not None and not each.same) for each in found):
         raise typer.Exit(1)
 
 

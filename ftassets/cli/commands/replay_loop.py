@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ftassets.assets._shared.stored_reports import is_policy_of
-from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, read_report, report_digests, report_key
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases
@@ -16,6 +16,7 @@ from ftassets.cli.commands.replay import replay
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.drift.verdict_again import stored_verdict, verdict_again
+from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.decision import GateDecision, comparable, decided_again, of_then
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
@@ -23,7 +24,7 @@ from ftassets.domain.release.claims import claims
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.look import RolloutLook
 from ftassets.domain.rollout.look import decided_again as moved_again
-from ftassets.errors import in_one_line
+from ftassets.errors import InvalidInput, StateDamaged, in_one_line
 from ftassets.wording import amount
 
 Kind = Literal["retrain", "gates", "release", "rollout", "drift"]
@@ -32,7 +33,10 @@ KINDS: tuple[Kind, ...] = ("retrain", "gates", "release", "rollout", "drift")
 
 @dataclass(frozen=True)
 class Decided:
-    """One stored decision: as it is stored, and as it comes out now; `why` it cannot be made again if `now` is None."""
+    """One stored decision: as it is stored, and as it comes out now; `why` it cannot be made again if `now` is None.
+
+    `damaged`: what is stored was changed or cannot be read, unlike what is not there or was never measured.
+    """
 
     kind: Kind
     file: str
@@ -40,6 +44,7 @@ class Decided:
     stored: Mapping[str, Any]
     now: Mapping[str, Any] | None
     why: str = ""
+    damaged: bool = False
 
     @property
     def same(self) -> bool:
@@ -75,22 +80,24 @@ def without_verdicts(artifacts: Artifacts, loop: str, found: list[Decided]) -> i
     return len(set(report_digests(artifacts, loop, "eval")) - have)
 
 
-def summary(found: list[Decided]) -> list[tuple[str, str, str, str, str]]:
-    """A line a kind: decisions, the same, differing, not known."""
-    lines: list[tuple[str, str, str, str, str]] = []
+def summary(found: list[Decided]) -> list[tuple[str, str, str, str, str, str]]:
+    """A line a kind: decisions, the same, differing, not known, damaged."""
+    lines: list[tuple[str, str, str, str, str, str]] = []
     for kind in KINDS:
         of = [each for each in found if each.kind == kind]
-        same, unknown = sum(each.same for each in of), sum(each.now is None for each in of)
-        lines.append((kind, str(len(of)), str(same), str(len(of) - same - unknown), str(unknown)))
+        same, damaged = sum(each.same for each in of), sum(each.damaged for each in of)
+        unknown = sum(each.now is None and not each.damaged for each in of)
+        lines.append((kind, str(len(of)), str(same), str(len(of) - same - unknown - damaged), str(unknown), str(damaged)))
     return lines
 
 
 def sentences(found: list[Decided], without: int) -> list[str]:
-    """Each decision that differs or is not known, and how many eval reports have no verdicts."""
+    """Each decision that differs, is damaged or is not known, and how many eval reports have no verdicts."""
     lines = []
     for each in found:
         if each.now is None:
-            lines.append(f"{each.kind}: {each.file} cannot be made again: {each.why}")
+            what = "rests on damaged evidence" if each.damaged else "cannot be made again"
+            lines.append(f"{each.kind}: {each.file} {what}: {each.why}")
         elif not each.same:
             what = "; ".join(f"{name}: stored {was!r}, now {now!r}" for name, (was, now) in each.differing.items())
             lines.append(f"{each.kind}: {each.file} comes out differently: {what}")
@@ -101,12 +108,20 @@ def sentences(found: list[Decided], without: int) -> list[str]:
 
 def document(loop: str, found: list[Decided], without: int) -> dict[str, Any]:
     """The same as plain JSON."""
-    names = ("decisions", "same", "differ", "unknown")
+    names = ("decisions", "same", "differ", "unknown", "damaged")
     kinds = {kind: dict(zip(names, map(int, counts), strict=True)) for kind, *counts in summary(found)}
     others = [
-        {"kind": each.kind, "file": each.file, "stored": each.stored, "now": each.now, "why": each.why} for each in found if not each.same
+        {"kind": each.kind, "file": each.file, "stored": each.stored, "now": each.now, "why": each.why, "damaged": each.damaged}
+        for each in found
+        if not each.same
     ]
     return {"loop": loop, "kinds": kinds, "reports_without_verdicts": without, "not_same": others}
+
+
+def _unmade(kind: Kind, file: str, at: float, stored: Mapping[str, Any], error: Exception) -> Decided:
+    """A decision that an error kept from being made again. What is not there, or of a newer release, is not known but not damaged."""
+    damaged = isinstance(error, StateDamaged | SignatureInvalid) and not isinstance(error.__cause__, ArtifactMissing | NewerFormat)
+    return Decided(kind, file, at, stored, None, in_one_line(error), damaged)
 
 
 def _retrains(artifacts: Artifacts, loop: str) -> Iterator[Decided]:
@@ -115,8 +130,8 @@ def _retrains(artifacts: Artifacts, loop: str) -> Iterator[Decided]:
         try:
             at = float(read_report(artifacts, loop, "decision", digest)["situation"]["now"])
             made = replay(artifacts, [loop], digest)
-        except (ValueError, KeyError, TypeError, ReportDamaged) as error:
-            yield Decided("retrain", where, float("inf"), {}, None, in_one_line(error))
+        except (ValueError, KeyError, TypeError, StateDamaged) as error:
+            yield _unmade("retrain", where, float("inf"), {}, error)
             continue
         # a decision of an earlier format said the same in other words
         yield Decided("retrain", where, at, made.stored, made.stored if made.same else made.now)
@@ -128,7 +143,7 @@ def _gates(artifacts: Artifacts, control: Control, loop: str, verdicts: dict[str
         try:
             decision = GateDecision.parse(read_report(artifacts, loop, "gates", digest))
         except (ValueError, ReportDamaged) as error:
-            yield Decided("gates", where, float("inf"), {}, None, in_one_line(error))
+            yield _unmade("gates", where, float("inf"), {}, error)
             continue
         verdicts.setdefault(decision.report, []).append(decision)
         stored = {"report": decision.report, "results": comparable(decision.results)}
@@ -136,7 +151,7 @@ def _gates(artifacts: Artifacts, control: Control, loop: str, verdicts: dict[str
             report = read_eval_report(artifacts, loop, decision.report)
             results = decided_again(decision, report, read_review(control, loop, decision.report))
         except (ValueError, ReportDamaged, ReviewDamaged) as error:
-            yield Decided("gates", where, decision.at, stored, None, in_one_line(error))
+            yield _unmade("gates", where, decision.at, stored, error)
             continue
         yield Decided("gates", where, decision.at, stored, {"report": decision.report, "results": comparable(results)})
 
@@ -150,7 +165,7 @@ def _releases(
         try:
             _, _, said = read_statement(releases.read(loop.name, version).payload)
         except (SignatureInvalid, ValueError) as error:
-            yield Decided("release", where, float("inf"), {}, None, in_one_line(error))
+            yield _unmade("release", where, float("inf"), {}, error)
             continue
         at = float(said.get("issued_at", 0))
         if said.get("adopted"):
@@ -160,7 +175,7 @@ def _releases(
         try:
             now = _claimed_again(artifacts, control, loop, said, verdicts)
         except (ValueError, KeyError, ReportDamaged, ReviewDamaged) as error:
-            yield Decided("release", where, at, dict(said), None, in_one_line(error))
+            yield _unmade("release", where, at, dict(said), error)
             continue
         yield Decided("release", where, at, {name: said.get(name) for name in now}, now)
 
@@ -176,7 +191,7 @@ def _claimed_again(
         if made["review_digest"] == said.get("review_digest"):
             return made
     if not is_policy_of(loop, report.policy_digest):
-        raise ReportDamaged("the policy of its gates is not stored, and the loop file has another one now")
+        raise InvalidInput("the policy of its gates is not stored, and the loop file has another one now")
     return _by_loop_file(loop, report, digest, review, said)
 
 
@@ -187,7 +202,8 @@ def _by_loop_file(loop: LoopConfig, report: EvalReport, digest: str, review: Any
         made = claims(report, digest, then, ())
         if made["review_digest"] == said.get("review_digest"):
             return claims(report, digest, then, evaluate_gates(loop.gates, report, then))
-    raise ReviewDamaged("the human review that it names is not there: restore it from a backup")
+    text = "the human review that it names is not there: restore it from a backup"
+    raise InvalidInput(text) if review is None else ReviewDamaged(text)
 
 
 def _rollouts(control: Control, loop: str) -> Iterator[Decided]:
@@ -215,9 +231,9 @@ def _drift(artifacts: Artifacts, loop: str) -> Iterator[Decided]:
             report = read_report(artifacts, loop, "drift", digest)
             stored, at = stored_verdict(report), float(report["window_end"])
         except (ValueError, KeyError, TypeError, ReportDamaged) as error:
-            yield Decided("drift", where, float("inf"), {}, None, in_one_line(error))
+            yield _unmade("drift", where, float("inf"), {}, error)
             continue
         try:
             yield Decided("drift", where, at, stored, verdict_again(report))
         except (ValueError, KeyError, TypeError) as error:
-            yield Decided("drift", where, at, stored, None, in_one_line(error))
+            yield _unmade("drift", where, at, stored, error)

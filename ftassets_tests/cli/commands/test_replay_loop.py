@@ -44,7 +44,7 @@ def test_every_kind_comes_out_the_same(home: Home) -> None:
     found = json.loads(result.stdout)
     assert (result.exit_code, found["not_same"], found["reports_without_verdicts"]) == (0, [], 0)
     counted = {"retrain": 1, "gates": 2, "release": 2, "rollout": 1, "drift": 1}
-    assert found["kinds"] == {kind: {"decisions": n, "same": n, "differ": 0, "unknown": 0} for kind, n in counted.items()}
+    assert found["kinds"] == {kind: {"decisions": n, "same": n, "differ": 0, "unknown": 0, "damaged": 0} for kind, n in counted.items()}
     text = run(LOOP)
     assert (text.exit_code, "decisions" in text.stdout) == (0, True)
     recent = json.loads(run(LOOP, "--json", "--since", "1d").stdout)["kinds"]
@@ -83,6 +83,22 @@ def test_what_cannot_be_made_again_is_unknown_and_no_difference(home: Home) -> N
     result = run(LOOP, "--json")
     kinds = json.loads(result.stdout)["kinds"]
     assert (result.exit_code, kinds["gates"]["unknown"], kinds["release"]["unknown"]) == (0, 2, 2)
+
+
+def test_damaged_evidence_is_told_apart_and_is_a_fault(home: Home) -> None:
+    stores = artifacts(home)
+    for kind in ("eval", "decision"):
+        for digest in report_digests(stores, LOOP, kind):
+            changed = {**json.loads(stores.get(report_key(LOOP, kind, digest))), "loop": "another"}
+            stores.remove(report_key(LOOP, kind, digest))
+            stores.put(report_key(LOOP, kind, digest), json.dumps(changed).encode())
+    statement = next(iter((home.releases / LOOP).glob("*.dsse.json")))
+    statement.write_bytes(statement.read_bytes().replace(b'"payload": "', b'"payload": "A').replace(b'"payload":"', b'"payload":"A'))
+    result = run(LOOP, "--json")
+    found = json.loads(result.stdout)
+    damaged = {kind: counts["damaged"] for kind, counts in found["kinds"].items()}
+    assert (result.exit_code, damaged) == (1, {"retrain": 1, "gates": 2, "release": 2, "rollout": 0, "drift": 0})
+    assert "rests on damaged evidence: the report" in run(LOOP).stdout
 
 
 def test_since_is_for_a_loop(home: Home) -> None:
