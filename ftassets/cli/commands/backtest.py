@@ -36,10 +36,10 @@ def backtest(
 
     What is damaged is unknown. Raises OSError.
     """
-    drift, verdicts = _drift(artifacts, store, own, policy)
+    drift, verdicts, whole = _drift(artifacts, store, own, policy)
     rows = [
         *drift,
-        *_retrains(artifacts, own, policy, verdicts),
+        *_retrains(artifacts, own, policy, verdicts, whole),
         *_gates(artifacts, control, own, policy),
         *_rollouts(control, own, policy),
     ]
@@ -47,14 +47,18 @@ def backtest(
 
 
 def money(rows: Sequence[Backtested], spent: Spending | None) -> dict[str, Any]:
-    """What retrains cost that were decided, and those of them that the policy would have started too; days from alarm to retrain."""
+    """What retrains cost that were decided, and those of them that the policy would have started too; days from alarm to retrain.
+
+    By the policy the number and the cost are None as soon as one decision is unknown.
+    """
     retrains = [row for row in rows if row.kind == "retrain"]
     was, now = ([row for row in retrains if side(row) == Action.RETRAIN.value] for side in (_was, _now))
     costs = [(row, _cost(row, spent)) for row in was]
+    unknown = sum(row.now is None for row in retrains)
     also = [cost for row, cost in costs if _now(row) == Action.RETRAIN.value]
     return {
-        "retrains": {"was": len(was), "now": len(now), "unknown": sum(row.now is None for row in retrains)},
-        "usd": {"was": _sum([cost for _, cost in costs]), "now": _sum(also) if len(also) == len(now) else None},
+        "retrains": {"was": len(was), "now": None if unknown else len(now), "unknown": unknown},
+        "usd": {"was": _sum([cost for _, cost in costs]), "now": _sum(also) if not unknown and len(also) == len(now) else None},
         "days_from_first_alarm_to_first_retrain": {"was": _days(rows, _was), "now": _days(rows, _now)},
     }
 
@@ -87,9 +91,12 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
 
 def _drift(
     artifacts: Artifacts, store: DatasetStore, own: LoopConfig, policy: LoopConfig
-) -> tuple[list[Backtested], list[tuple[float, str | None, WindowVerdict | None, bool]]]:
-    """The drift reports, and their verdicts: end of the window, version, verdict (None: unknown), whether it is the stored one."""
-    rows, length = list[Backtested](), own.retrain_on.drift.window
+) -> tuple[list[Backtested], list[tuple[float, str | None, WindowVerdict | None, bool]], bool]:
+    """The drift reports, and their verdicts: end of the window, version, verdict (None: unknown), whether it is the stored one.
+
+    At last whether all could be read: when another one was made is not known.
+    """
+    rows, length, whole = list[Backtested](), own.retrain_on.drift.window, True
     verdicts: list[tuple[float, str | None, WindowVerdict | None, bool]] = []
 
     @lru_cache(maxsize=4)
@@ -102,6 +109,7 @@ def _drift(
             at, version, was = float(report["window_end"]), report["production"], DriftVerdict(report["verdict"])
         except (ReportDamaged, KeyError, ValueError, TypeError) as error:
             rows.append(Backtested("drift", time.time(), digest[:12], "unreadable", None, in_one_line(error)))
+            whole = False
             continue
         try:
             now = drift_verdict(report, own, policy, _thresholds(report, reference, policy))
@@ -110,7 +118,7 @@ def _drift(
         except (Unknown, ValueError, KeyError) as error:
             rows.append(Backtested("drift", at, f"report {digest[:12]}", was.value, None, in_one_line(error)))
             verdicts.append((at, version, None, False))
-    return rows, sorted(verdicts, key=lambda each: each[0], reverse=True)
+    return rows, sorted(verdicts, key=lambda each: each[0], reverse=True), whole
 
 
 def _thresholds(report: Mapping[str, Any], reference: Any, policy: LoopConfig) -> dict[str, float] | None:
@@ -127,7 +135,7 @@ def _thresholds(report: Mapping[str, Any], reference: Any, policy: LoopConfig) -
     return {name: novelty[name] if name in novelty else concentration_threshold(known, n, rate) for name in ALARMS}
 
 
-def _retrains(artifacts: Artifacts, own: LoopConfig, policy: LoopConfig, verdicts: Sequence[Any]) -> Iterator[Backtested]:
+def _retrains(artifacts: Artifacts, own: LoopConfig, policy: LoopConfig, verdicts: Sequence[Any], whole: bool) -> Iterator[Backtested]:
     for digest in report_digests(artifacts, own.name, "decision"):
         about = f"decision {digest[:12]}"
         try:
@@ -140,6 +148,8 @@ def _retrains(artifacts: Artifacts, own: LoopConfig, policy: LoopConfig, verdict
         version = before[0][1] if before else None
         mine = [each for each in before if each[1] == version]
         windows = None if all(each[3] for each in mine) else [each[2] for each in mine]
+        if (not mine or not whole) and own.retrain_on.drift != policy.retrain_on.drift:
+            windows = [*(windows or ()), None]  # a report of then is gone or cannot be read: the alarms that were stored are the loop's own
         was = f"{said['action']}: {said['reason']}"
         try:
             now = retrain_decision(situation, own, policy, windows)
@@ -197,9 +207,13 @@ def _sum(costs: Sequence[float | None]) -> float | None:
 
 
 def _days(rows: Sequence[Backtested], side: Any) -> float | None:
-    """Days from the first alarm to the first retrain after it; None without one."""
-    alarm = next((row.at for row in rows if row.kind == "drift" and side(row) == DriftVerdict.ALARM.value), None)
-    if alarm is None:
-        return None
-    retrain = next((row.at for row in rows if row.kind == "retrain" and row.at >= alarm and side(row) == Action.RETRAIN.value), None)
-    return None if retrain is None else (retrain - alarm) / DAY
+    """Days from the first alarm to the first retrain after it; None without one, or if an unknown decision may have been it."""
+    alarm = _first(rows, "drift", 0.0, side, DriftVerdict.ALARM.value)
+    retrain = None if alarm is None else _first(rows, "retrain", alarm, side, Action.RETRAIN.value)
+    return None if alarm is None or retrain is None else (retrain - alarm) / DAY
+
+
+def _first(rows: Sequence[Backtested], kind: str, since: float, side: Any, wanted: str) -> float | None:
+    """When the first row says what is wanted; None if none does, or one before it is unknown."""
+    row = next((row for row in rows if row.kind == kind and row.at >= since and side(row) in (wanted, None)), None)
+    return None if row is None or side(row) is None else row.at

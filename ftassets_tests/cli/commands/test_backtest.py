@@ -9,12 +9,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from ftassets.backends.artifacts.reports import store_report
+from ftassets.backends.artifacts.reports import report_digests, report_key, store_report
+from ftassets.cli.commands.backtest import money, sentences
 from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
 from ftassets.config.profiles import artifacts
-from ftassets.domain.backtest import rate_of
+from ftassets.domain.backtest import Backtested, rate_of
+from ftassets.domain.traffic.retention import DAY
 from ftassets_tests import ROOT
 from ftassets_tests.domain.drift.test_verdict_again import compared, report
 from ftassets_tests.samples.make import LOOP
@@ -57,6 +59,48 @@ def test_the_own_file_decides_as_was_decided(folder: Path) -> None:
     assert found["kinds"]["gates"] == {"decisions": 2, "same": 2, "differ": 0, "unknown": 0}
     assert found["kinds"]["drift"]["same"] == 1
     assert len(found["limits"]) == 4
+
+
+def row(kind: str, at: float, was: str, now: str | None) -> Backtested:
+    return Backtested(kind, at * DAY, "", was, now, "" if now else "not measured")
+
+
+def test_an_unknown_retrain_makes_number_and_cost_by_the_policy_unknown() -> None:
+    known = row("retrain", 2, "RETRAIN: labels", "NO: few labels")
+    assert money([known], None)["usd"]["now"] == 0
+    found = money([known, row("retrain", 3, "RETRAIN: labels", None)], None)
+    assert (found["retrains"], found["usd"]["now"]) == ({"was": 2, "now": None, "unknown": 1}, None)
+    empty = {"days_from_first_alarm_to_first_retrain": {"was": None, "now": None}}
+    assert "retrains: decided 2, by the policy unknown, 1 unknown" in sentences({**found, **empty})
+
+
+@pytest.mark.parametrize(
+    ("alarm", "retrain", "days"), [("ALARM", "RETRAIN: drift", 2.0), (None, "RETRAIN: drift", None), ("ALARM", None, None)]
+)
+def test_days_to_a_retrain_are_unknown_if_an_unknown_decision_may_be_the_first(
+    alarm: str | None, retrain: str | None, days: float | None
+) -> None:
+    rows = [row("drift", 1, "ALARM", alarm), row("retrain", 3, "RETRAIN: drift", retrain)]
+    rows += [row("drift", 4, "ALARM", "ALARM"), row("retrain", 5, "RETRAIN: drift", "RETRAIN: drift")]
+    assert money(rows, None)["days_from_first_alarm_to_first_retrain"] == {"was": 2.0, "now": days}
+
+
+@pytest.mark.parametrize("left", ["none", "damaged"])
+def test_stored_alarms_are_not_those_of_other_drift_settings(folder: Path, left: str) -> None:
+    stores = artifacts(Home(folder / "home"))
+    for digest in report_digests(stores, LOOP, "drift"):
+        stores.remove(report_key(LOOP, "drift", digest))
+        if left == "damaged":
+            stores.put(report_key(LOOP, "drift", digest), b"{}")
+    for digest in report_digests(stores, LOOP, "decision"):
+        stored = json.loads(stores.get(report_key(LOOP, "decision", digest)))
+        stored["situation"]["alarms"] = 2
+        stores.remove(report_key(LOOP, "decision", digest))
+        store_report(stores, LOOP, "decision", stored)
+    found = json.loads(run(folder, "--json", retrain_on={"drift": {"consecutive": 4}}).stdout)
+    [retrain] = [each for each in found["decisions"] if each["kind"] == "retrain"]
+    assert (retrain["now"], retrain["why"]) == (None, "a drift report before it is unknown")
+    assert found["usd"]["now"] is None
 
 
 def test_other_gates_and_another_window_are_shown_side_by_side(folder: Path) -> None:
