@@ -11,11 +11,12 @@ SECRETS = ("keys/release.pem", "keys/user.salt", "keys/admin.token")
 # of this machine and this hour: scratch, process ids, the address of a running gateway, checkpoints that `checkpoints/` has too
 _LEFT_OUT = ("work/", "processes/", "training/", "gateway/address.json")
 _ENDS = (".lock", "-wal", "-shm", "-journal", ".partial")  # of databases a copy is taken that needs none of these
-# what names others is listed and copied before them, so that all it names is there: state and databases, then statements and refs, then
-# what is written once under a digest
-_FIRST = ("gateway/", "budgets/", "rollouts/", "usage/")
-_SECOND = ("releases/", "keys/", "datasets.git/HEAD", "datasets.git/packed-refs", "datasets.git/refs/")
-PASSES = (0, 1, 2)
+# what names others is listed and copied before them, so that all it names is there: the audit chain, which names records of state, then
+# state and databases, then statements and refs, then what is written once under a digest
+_CHAIN = "audit/"
+_STATE = ("gateway/", "budgets/", "rollouts/", "usage/")
+_STATEMENTS = ("releases/", "keys/", "datasets.git/HEAD", "datasets.git/packed-refs", "datasets.git/refs/")
+PASSES = (0, 1, 2, 3)
 
 
 class BackupFile(BaseModel):
@@ -73,4 +74,6 @@ def is_left_out(path: str) -> bool:
 
 def pass_of(path: str) -> int:
     """In which of the passes over the home a file is copied."""
-    return 0 if path.startswith(_FIRST) or path.endswith(".db") else 1 if path.startswith(_SECOND) else 2
+    if path.startswith(_CHAIN):
+        return 0
+    return 1 if path.startswith(_STATE) or path.endswith(".db") else 2 if path.startswith(_STATEMENTS) else 3

@@ -295,7 +295,7 @@ def newest(target: Path) -> Backup | None:
 
 def newest_named(target: Path) -> tuple[tuple[str, Backup] | None, list[str]]:
     """The newest backup that can be read with its name, None without one; and why newer ones cannot be."""
-    unreadable = []
+    unreadable = list[str]()
     for name in reversed(names(target)):
         try:
             return _read(target, name), unreadable

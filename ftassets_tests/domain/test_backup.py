@@ -17,8 +17,9 @@ def test_state_is_held(path: str) -> None:
 
 
 def test_what_names_others_is_copied_before_them() -> None:
-    chain = ["gateway/journal.jsonl", "releases/support/a.dsse.json", "versions/a/manifest.json"]
-    assert [pass_of(path) for path in chain] == [0, 1, 2]
+    chain = ["audit/chain.jsonl", "gateway/journal.jsonl", "releases/support/a.dsse.json", "versions/a/manifest.json"]
+    assert [pass_of(path) for path in chain] == [0, 1, 2, 3]
+    assert pass_of("audit/chain.jsonl") < pass_of("pauses/support.jsonl")
     assert pass_of("datasets.git/refs/heads/main") < pass_of("datasets.git/objects/ab/cd")
     assert pass_of("mlflow.db") < pass_of("mlartifacts/support/adapter")
 
