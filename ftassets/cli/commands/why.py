@@ -152,7 +152,11 @@ def _version(of: Stores, found: Exchange) -> tuple[VersionManifest | None, Link]
 def _in_force(releases: Releases, found: Exchange, kind: Kind, **same: object) -> dict[str, Any] | None:
     """What the newest statement of the version says that was signed before the answer; that of its first one if all came later."""
     said = []
-    for signed in releases.statements(found.loop, found.version, kind) if found.version else ():
+    try:
+        statements = list(releases.statements(found.loop, found.version, kind)) if found.version else []
+    except InvalidInput:  # an imported version may have a name that nothing can be stored under
+        return None
+    for signed in statements:
         try:
             predicate = read_statement(signed.payload)[2]
         except ValueError:

@@ -164,6 +164,13 @@ def test_what_is_not_known_is_called_unknown(world: World) -> None:
         world.why("nothing")
 
 
+def test_an_imported_version_whose_name_is_no_key_is_unknown(world: World) -> None:
+    world.log.append([exchange(7, LOOP, user="ben", at=NOW + 7, version="ft:gpt-3.5:org", prompt="turn on the light")])
+    found = world.why(f"{LOOP}-7")
+    assert (found["answer"].state, found["version"].state, found["release"].state) == ("known", "unknown", "unknown")
+    assert "'releases/support/ft:gpt-3.5:org" in found["release"].sentence
+
+
 def test_the_statement_that_counted_then_is_named_and_a_revoked_key_is_said(world: World) -> None:
     signer = Ed25519Signer(world.home.keys)
     kept = world.home.releases / LOOP / f"{world.old}.dsse.json"
