@@ -33,7 +33,7 @@ from ftassets.config.profiles import control, verifier
 from ftassets.domain.backup import CHUNK, PASSES, SECRETS, Backup, BackupFile, is_left_out, pass_of
 from ftassets.domain.beginnings import the_one
 from ftassets.domain.canonical import canonical_json
-from ftassets.durable import sync_folder, write_durably
+from ftassets.durable import file_digest, sync_folder, write_durably
 from ftassets.errors import FtassetsError, InvalidInput, in_one_line
 
 _SQLITE = b"SQLite format 3\0"
@@ -126,17 +126,23 @@ def names(target: Path) -> list[str]:
 def verify(target: Path, name: str | None = None, passphrase: str | None = None) -> Verified:
     """Read every byte of a backup (the newest unless named by its beginning), and check releases and versions in it as a gateway does.
 
+    A chunk with other bytes than its name says is renamed to `DIGEST.bad`, so that the next backup stores it again.
     Raises BackupDamaged, InvalidInput if there is no such backup.
     """
     begin = time.monotonic()
     name, found = _read(target, name)
     if passphrase is not None:
         _opened(found, passphrase)
-    digests = {}
+    digests, faults = dict[str, str](), list[str]()
     for file in found.files:
         digests[file.path] = file.digest
-        for _ in _bytes(target, file):
-            pass
+        try:
+            for _ in _bytes(target, file):
+                pass
+        except BackupDamaged as error:
+            faults += _set_aside(target, file) or [str(error)]
+    if faults:
+        raise BackupDamaged("; ".join(dict.fromkeys(faults)))
     with tempfile.TemporaryDirectory() as folder:
         small = Home(Path(folder))
         for file in found.files:
@@ -319,6 +325,24 @@ def _bytes(target: Path, file: BackupFile) -> Iterator[bytes]:
         yield content
     if whole.hexdigest() != file.digest:
         raise BackupDamaged(f"{file.path} is not what was stored: take another backup")
+
+
+def _set_aside(target: Path, file: BackupFile) -> list[str]:
+    """Rename the chunks of a file that have other bytes than their names say; a sentence for each."""
+    said = []
+    for digest in file.chunks:
+        path = target / _CHUNKS / digest[:2] / digest
+        try:
+            if file_digest(path) == digest:
+                continue
+            path.replace(path.with_name(f"{digest}.bad"))
+        except OSError:  # not there, or a disk that is read only
+            continue
+        said.append(
+            f"{path}, a part of {file.path}, was changed, and is renamed to {digest[:12]}*.bad: check the disk, then run ftassets backup "
+            f"{target}, which stores it again if the home still has it"
+        )
+    return said
 
 
 def _write(target: Path, root: Path, file: BackupFile) -> None:

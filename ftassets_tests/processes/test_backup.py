@@ -200,10 +200,26 @@ def test_what_was_changed_is_named_and_nothing_is_restored(home: Home, target: P
     words = {"chunk": "was changed", "gone": "cannot be read", "manifest": "was changed", "release": "does not verify", "version": "model"}
     with pytest.raises(BackupDamaged, match=words[what]):
         verify(target)
+    if what == "chunk":
+        chunk.write_bytes(b"x")  # which is set aside now
     shutil.rmtree(home.root)
     with pytest.raises(BackupDamaged, match=words[what]):
         restore(home, target)
     assert not home.root.exists()
+
+
+def test_a_chunk_that_was_changed_is_set_aside_and_stored_again_by_the_next_backup(home: Home, target: Path) -> None:
+    first = back_up(home, target).name
+    files = json.loads((target / "backups" / f"{first}.json").read_bytes())["files"]
+    digests = [file["digest"] for file in files if not file["path"].endswith(".db")][:2]
+    chunks = [target / "chunks" / digest[:2] / digest for digest in digests]
+    for chunk in chunks:
+        chunk.write_bytes(b"x")
+    with pytest.raises(BackupDamaged, match=r"renamed to .*\.bad.*; .*renamed to .*which stores it again"):
+        verify(target)
+    assert [(chunk.exists(), chunk.with_name(f"{chunk.name}.bad").exists()) for chunk in chunks] == [(False, True)] * 2
+    back_up(home, target)
+    assert verify(target, first).name == first
 
 
 def test_nothing_is_written_over_and_nothing_into_the_home(home: Home, target: Path) -> None:
