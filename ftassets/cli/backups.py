@@ -4,14 +4,18 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ftassets.cli.common import AsJson, show_json
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
+from ftassets.exits import FAILED
 from ftassets.wording import amount, span, utc
+
+if TYPE_CHECKING:
+    from ftassets.processes.backup import Made
 
 app = typer.Typer()
 
@@ -29,7 +33,8 @@ def backup(
     keep: Annotated[int | None, typer.Option(min=1, help="Keep so many of the newest backups; without it all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Store the home while everything runs; what an earlier backup in the folder has is not stored again.
+    """Store the home while everything runs; what an earlier backup in the folder has is not stored again; exit code 1 if a
+    version is not whole in it.
 
     Private keys and the salt of user hashes are stored only with a passphrase, encrypted by it.
     """
@@ -38,13 +43,23 @@ def backup(
     made = back_up(Home.from_env(), to, _passphrase(passphrase_file), keep, _outside())
     if as_json:
         show_json(asdict(made))
-        return
+    else:
+        _show_made(made)
+    if made.incomplete:
+        raise typer.Exit(FAILED)
+
+
+def _show_made(made: "Made") -> None:
     typer.echo(f"backup {made.name}: {amount(made.files, 'file')}, {_size(made.bytes)}, of which {_size(made.new_bytes)} new")
     typer.echo(f"made in {span(made.seconds)}; {'with' if made.with_keys else 'without'} keys")
     if not made.with_keys:
         typer.secho("without --passphrase-file a restored home has new keys, and knows no user by name", fg=typer.colors.YELLOW, err=True)
     for what in made.outside:
         typer.echo(f"not in it: {what}")
+    for what in made.incomplete:
+        typer.secho(f"not whole in it: {what}", fg=typer.colors.RED, err=True)
+    if made.incomplete:
+        typer.secho("the backup is kept, and no earlier one was removed: it may have what is missing", fg=typer.colors.RED, err=True)
 
 
 @app.command("verify-backup")
@@ -78,6 +93,8 @@ def restore(
     typer.echo(f"{home.root} is restored in {span(found.seconds)}; next: ftassets doctor, then ftassets up")
     _show(found)
     typer.echo(f"what was written after {utc(found.at)}, {span(time.time() - found.at)} ago, is not in it")
+    for what in found.incomplete:
+        typer.secho(f"restored as far as it goes: {what}", fg=typer.colors.YELLOW, err=True)
 
 
 def _show(found: object) -> None:

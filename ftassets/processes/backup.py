@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from filelock import FileLock, Timeout
 
 import ftassets
-from ftassets.backends.artifacts.version_folder import VersionDamaged, read_manifest, verify_folder
+from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, parse_manifest, read_manifest, verify_folder
 from ftassets.backends.control.audit import seal
+from ftassets.backends.control.journal import read_state
 from ftassets.backends.control.releases import SUFFIXES, Releases
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.config.home import Home
@@ -35,6 +36,7 @@ from ftassets.domain.beginnings import the_one
 from ftassets.domain.canonical import canonical_json
 from ftassets.durable import file_digest, sync_folder, write_durably
 from ftassets.errors import FtassetsError, InvalidInput, in_one_line
+from ftassets.wording import amount
 
 _SQLITE = b"SQLite format 3\0"
 _CHUNKS, _BACKUPS = "chunks", "backups"
@@ -48,7 +50,10 @@ class BackupDamaged(FtassetsError):
 
 @dataclass(frozen=True)
 class Made:
-    """A backup that was made: its name, files and bytes in all, bytes that were new, bytes of old backups that were removed, seconds."""
+    """A backup that was made: its name, files and bytes in all, bytes that were new, bytes of old backups that were removed, seconds.
+
+    `incomplete` says of each version what the backup does not have of it.
+    """
 
     name: str
     files: int
@@ -58,11 +63,15 @@ class Made:
     seconds: float
     with_keys: bool
     outside: Sequence[str]
+    incomplete: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What a backup or a restored home was found to be: number of files, releases whose signature is right, versions whose bytes are."""
+    """What a backup or a restored home was found to be: number of files, releases whose signature is right, versions whose bytes are.
+
+    `incomplete` says what is missing or wrong of the other versions, none of which an endpoint's state names.
+    """
 
     name: str
     at: float
@@ -72,10 +81,13 @@ class Verified:
     versions: int
     with_keys: bool
     seconds: float
+    incomplete: Sequence[str] = ()
 
 
 def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int | None = None, outside: Sequence[str] = ()) -> Made:
-    """Store the home in the folder; with `keep` only so many of its newest backups stay. Requests go on meanwhile.
+    """Store the home in the folder; with `keep` only so many of its newest backups stay, unless it is incomplete.
+
+    Requests go on meanwhile.
 
     Databases are copied by SQLite's own backup, all at one moment each; a file that did not change since the last backup is not read.
     Raises InvalidInput for a folder in the home or without a home, OSError, BackupDamaged if another backup runs.
@@ -113,9 +125,10 @@ def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int |
         content = canonical_json(made.document())
         name = f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%S%f}-{hashlib.sha256(content).hexdigest()[:12]}"
         write_durably(target / _BACKUPS / f"{name}.json", content)
-        removed = _prune(target, keep) if keep else 0
+        incomplete = _incomplete(target, files)
+        removed = _prune(target, keep) if keep and not incomplete else 0  # an earlier one may be the last that has it whole
     seconds = time.monotonic() - begin
-    return Made(name, len(files), made.size, store.new_bytes, removed, seconds, sealed is not None, made.outside)
+    return Made(name, len(files), made.size, store.new_bytes, removed, seconds, sealed is not None, made.outside, incomplete)
 
 
 def names(target: Path) -> list[str]:
@@ -157,12 +170,17 @@ def verify(target: Path, name: str | None = None, passphrase: str | None = None)
 def restore(home: Home, target: Path, name: str | None = None, passphrase: str | None = None, without_keys: bool = False) -> Verified:
     """Make the home from a backup (the newest unless named), which is checked on the way; it appears in one step, whole.
 
-    Raises InvalidInput if there is a home already or the backup has keys and neither a passphrase nor `without_keys` is given,
-    BackupDamaged, OSError.
+    A version that is not whole is restored as far as it goes, and named, unless an endpoint's state names it.
+    Raises InvalidInput if there is a home already, it is a mount point, or the backup has keys and neither a passphrase nor
+    `without_keys` is given, BackupDamaged, OSError.
     """
     begin = time.monotonic()
     if home.root.exists() and any(home.root.iterdir()):
         raise InvalidInput(f"{home.root} is not empty and is left as it is: move it away, or set FTASSETS_HOME to a new folder")
+    if os.path.ismount(home.root):
+        raise InvalidInput(
+            f"{home.root} is a mount point, and the home appears in one step by a rename: set FTASSETS_HOME to a folder in it"
+        )
     name, found = _read(target, name)
     if found.sealed and passphrase is None and not without_keys:
         raise InvalidInput("the backup has the home's keys: give --passphrase-file, or --without-keys to go on with new ones")
@@ -180,13 +198,16 @@ def restore(home: Home, target: Path, name: str | None = None, passphrase: str |
     if (place / "keys").exists():
         (place / "keys").chmod(0o700)
     made = Home(place)
-    releases, versions = _releases_in(made), 0
+    releases, versions, incomplete = _releases_in(made), 0, dict[str, str]()
     for folder in sorted(made.versions.glob("*/manifest.json")):
         try:
             verify_folder(folder.parent)
         except VersionDamaged as error:
-            raise BackupDamaged(f"backup {name}: {error}") from error
-        versions += 1
+            incomplete[folder.parent.name] = str(error)
+        else:
+            versions += 1
+    if incomplete and (needed := _running(made) & incomplete.keys()):
+        raise BackupDamaged(f"backup {name}: an endpoint needs it: {incomplete[min(needed)]}; take another backup")
     for top, _, _ in os.walk(place, topdown=False):
         sync_folder(Path(top))
     if home.root.exists():
@@ -194,7 +215,7 @@ def restore(home: Home, target: Path, name: str | None = None, passphrase: str |
     place.rename(home.root)
     sync_folder(home.root.parent)
     seconds = time.monotonic() - begin
-    return Verified(name, found.at, len(found.files), found.size, releases, versions, bool(opened), seconds)
+    return Verified(name, found.at, len(found.files), found.size, releases, versions, bool(opened), seconds, tuple(incomplete.values()))
 
 
 class _Chunks:
@@ -401,6 +422,32 @@ def _versions_in(home: Home, digests: Mapping[str, str]) -> int:
                 raise BackupDamaged(f"version {path.parent.name[:12]}: {name} is not the file of its manifest, or not in the backup")
         count += 1
     return count
+
+
+def _incomplete(target: Path, files: Sequence[BackupFile]) -> list[str]:
+    """Of each version in a backup that lacks a file of its manifest, or has another one, a sentence that says so."""
+    digests, said = {file.path: file.digest for file in files}, []
+    for file in files:
+        top, _, rest = file.path.partition("/")
+        version, _, name = rest.partition("/")
+        if (top, name) != ("versions", MANIFEST):
+            continue
+        try:
+            manifest = parse_manifest(b"".join(_bytes(target, file)), version)
+        except (VersionDamaged, BackupDamaged) as error:
+            said.append(str(error))
+            continue
+        if wrong := [each for each, digest in manifest.files.items() if digests.get(f"versions/{version}/{each}") != digest]:
+            more = f" and {amount(len(wrong) - 1, 'other file')}" if len(wrong) > 1 else ""
+            said.append(f"version {version[:12]}: {wrong[0]}{more} is missing or was changed: train again, or bring the file back")
+    return said
+
+
+def _running(home: Home) -> set[str]:
+    """Versions that the state of an endpoint names. Raises StateDamaged: then nothing tells which may be incomplete."""
+    stores = control(home)
+    loops = {name.removesuffix(".state.json") for name in stores.names("gateway")} | set(stores.names("releases"))
+    return set[str]().union(*(state.running for loop in loops if (state := read_state(stores, loop)) is not None))
 
 
 def _releases_in(home: Home) -> int:

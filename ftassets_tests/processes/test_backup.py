@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from ftassets.backends.control.audit import Head, faults
 from ftassets.backends.control.files import FilesControl
+from ftassets.backends.control.journal import Journal
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.domain.release.approval import Approval, approval_statement
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.errors import InvalidInput
 from ftassets.processes.backup import BackupDamaged, back_up, names, newest, restore, verify
 from ftassets.testing.contracts.traffic_log import exchange
@@ -188,6 +192,8 @@ def test_what_was_changed_is_named_and_nothing_is_restored(home: Home, target: P
     elif what == "version":
         [path] = home.versions.glob("*/merged/model.safetensors")
         path.write_text("other weights")
+        state = EndpointState(production=path.parent.parent.name)
+        Journal(FilesControl(home.root)).record("support", "start", "ben", "first", state, 1.0)
     name = back_up(home, target).name
     digest = json.loads((target / "backups" / f"{name}.json").read_bytes())["files"][0]["digest"]
     chunk = target / "chunks" / digest[:2] / digest
@@ -220,6 +226,41 @@ def test_a_chunk_that_was_changed_is_set_aside_and_stored_again_by_the_next_back
     assert [(chunk.exists(), chunk.with_name(f"{chunk.name}.bad").exists()) for chunk in chunks] == [(False, True)] * 2
     back_up(home, target)
     assert verify(target, first).name == first
+
+
+def test_a_version_whose_base_left_the_cache_is_named_and_the_others_are_restored(
+    home: Home, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [whole] = [path.name for path in home.versions.iterdir()]
+    linked = make_version(home, "linked")
+    cache = home.root.parent / "cache"
+    (home.versions / linked / "merged").rename(cache)
+    (home.versions / linked / "merged").symlink_to(cache)
+    assert back_up(home, target).incomplete == []
+    shutil.rmtree(cache)
+    monkeypatch.setenv("FTASSETS_HOME", str(home.root))
+    stored = CliRunner().invoke(app, ["backup", str(target), "--keep", "1"])
+    assert (stored.exit_code, f"not whole in it: version {linked[:12]}: merged/model.safetensors" in stored.stderr) == (1, True)
+    assert len(names(target)) == 2
+    shutil.rmtree(home.root)
+    found = restore(home, target)
+    assert (found.versions, len(found.incomplete), linked[:12] in found.incomplete[0]) == (1, 1, True)
+    assert (home.versions / whole / "merged" / "model.safetensors").exists()
+    Journal(FilesControl(home.root)).record("support", "start", "ben", "first", EndpointState(production=linked), 1.0)
+    back_up(home, target)
+    shutil.rmtree(home.root)
+    with pytest.raises(BackupDamaged, match="an endpoint needs it: version"):
+        restore(home, target)
+
+
+def test_a_mount_point_is_refused_before_anything_is_copied(home: Home, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    back_up(home, target)
+    shutil.rmtree(home.root)
+    home.root.mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == home.root)  # only root may mount
+    with pytest.raises(InvalidInput, match="is a mount point"):
+        restore(home, target)
+    assert not home.root.with_name("home.restoring").exists()
 
 
 def test_nothing_is_written_over_and_nothing_into_the_home(home: Home, target: Path) -> None:
