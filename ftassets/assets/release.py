@@ -37,6 +37,7 @@ from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.release.approval import Override, entitled, override_objections, still_blocked
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.claims import claims
+from ftassets.domain.release.pack import SOFTWARE_BILL
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest, score_tags, version_tags
 from ftassets.errors import in_one_line
@@ -130,6 +131,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         try:
             key = make_pack(artifacts, control, dataset_store, signer, loop, manifest, report, signed.payload)
             pack = place(key, PurePosixPath(key).name)
+            if not artifacts.exists(f"{key}/{SOFTWARE_BILL}"):
+                pack += f", without {SOFTWARE_BILL}: made later by other code, and what was installed at the release is not known"
+                context.log.warning(f"the pack is {pack}")
         except Exception as error:  # whatever is wrong with the pack: the release counts without it
             fault = f"{type(error).__name__}: {in_one_line(error)}"
             context.log.warning(f"the release counts, but its pack was not made: {fault}")

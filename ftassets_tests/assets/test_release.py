@@ -32,7 +32,7 @@ from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.policy import RULE
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.approval import Override, override_statement
-from ftassets.domain.release.pack import ATTESTATION, MANIFEST, PACK_TYPE
+from ftassets.domain.release.pack import ATTESTATION, MANIFEST, PACK_TYPE, SOFTWARE_BILL
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ADAPTER, wanted_parts
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -188,6 +188,21 @@ def test_the_pack_of_a_release_is_made_once_of_what_was_signed_and_an_older_rele
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert world.release().success
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_pack_that_other_code_makes_later_does_not_list_its_packages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.evaluated()
+    assert world.release().success
+    [folder] = (world.home.root / "packs" / "support").iterdir()
+    assert (folder / SOFTWARE_BILL).exists()
+    shutil.rmtree(folder)
+    monkeypatch.setattr("ftassets.assets._shared.release_pack.code_identity", lambda: {"code_digest": "0" * 64})
+    made = world.release()
+    [said] = [event.materialization.metadata["pack"].value for event in made.get_asset_materialization_events()]
+    assert f"without {SOFTWARE_BILL}: made later by other code" in said
+    assert not (folder / SOFTWARE_BILL).exists()
+    _, subjects, _ = read_statement(world.signer.verify((folder / MANIFEST).read_bytes()))
+    assert set(subjects) == {path.name for path in folder.iterdir()} - {MANIFEST}
 
 
 def test_an_error_of_the_pack_leaves_the_release_registered_and_the_next_run_makes_it(

@@ -9,10 +9,11 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.backends.signer.base import Signer
-from ftassets.code_identity import installed_packages
+from ftassets.code_identity import code_identity, installed_packages
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.pack import pack_files, pack_statement
+from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 
 
@@ -26,13 +27,17 @@ def make_pack(
     report: EvalReport,
     payload: bytes,
 ) -> str:
-    """The name of the pack of an attestation with these bytes; made and signed unless it is there. Raises CannotSign, OSError."""
+    """The name of the pack of an attestation with these bytes; made and signed unless it is there. Raises CannotSign, OSError.
+
+    The packages installed here are listed only if the code is still that of the attestation: else they are those of another time.
+    """
     key = pack_key(loop.name, payload)
     if not has_pack(artifacts, key):
         envelope = Releases(control, signer).envelope(loop.name, manifest.digest)
+        same = code_identity()["code_digest"] == read_statement(payload)[2].get("code_digest")
         files = pack_files(
-            loop, manifest, report, payload, envelope, _croissant(store, loop.name, report.dataset_commit), installed_packages(),
-            platform.python_version(),
+            loop, manifest, report, payload, envelope, _croissant(store, loop.name, report.dataset_commit),
+            installed_packages() if same else None, platform.python_version(),
         )  # fmt: skip
         store_pack(artifacts, key, files, signer.sign(pack_statement(loop.name, manifest.digest, payload, files)))
     return key

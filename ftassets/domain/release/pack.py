@@ -40,19 +40,21 @@ def pack_files(
     payload: bytes,
     envelope: bytes,
     croissant: bytes | None,
-    packages: Iterable[Package],
+    packages: Iterable[Package] | None,
     python: str,
 ) -> dict[str, bytes]:
     """The files of a release's pack but for its manifest, by name. `payload` is the attestation, `envelope` holds it.
 
-    `croissant` is the description that the dataset's commit has, None if it has none.
+    `croissant` is the description that the dataset's commit has, None if it has none. `packages` are those of the environment that
+    released, None if it is not known any more.
     """
     attestation, (_, _, attested) = digest_of_bytes(payload), read_statement(payload)
     described = {DATASET: croissant} if croissant is not None else {}
+    environment = {} if packages is None else {SOFTWARE_BILL: _json(software_bill(packages, python, attested, attestation))}
     return {
         CARD: model_card(loop, manifest, report, attested, attestation).encode(),
         MODEL_BILL: _json(model_bill(manifest, report, attested, attestation, digest_of_bytes(croissant) if croissant else None)),
-        SOFTWARE_BILL: _json(software_bill(packages, python, attested, attestation)),
+        **environment,
         PROVENANCE: provenance(manifest, report, attested, attestation),
         ATTESTATION: envelope,
         **described,
