@@ -425,7 +425,7 @@ def _versions_in(home: Home, digests: Mapping[str, str]) -> int:
 
 
 def _incomplete(target: Path, files: Sequence[BackupFile]) -> list[str]:
-    """Of each version in a backup that lacks a file of its manifest, or has another one, a sentence that says so."""
+    """Of each version in a backup that lacks a file of its manifest, or has another one, a sentence."""
     digests, said = {file.path: file.digest for file in files}, []
     for file in files:
         top, _, rest = file.path.partition("/")
