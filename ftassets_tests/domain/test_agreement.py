@@ -40,14 +40,14 @@ def test_the_interval_of_kappa_holds_for_few_rows_and_rare_disagreement(shares: 
     true = kappa(dict(zip(KINDS, [round(1000 * share) for share in shares], strict=True)))
     assert true is not None
     rng = np.random.default_rng(0)
-    counts, times = np.unique(rng.multinomial(30, shares, size=400), axis=0, return_counts=True)
+    counts, times = np.unique(rng.multinomial(30, shares, size=200), axis=0, return_counts=True)
     missed = [0, 0]
     for each, often in zip(counts.tolist(), times.tolist(), strict=True):
         found = kappa(dict(zip(KINDS, each, strict=True)))
         assert found is not None
         missed[0] += often * (found[1] > true[0] + 1e-9)
         missed[1] += often * (found[2] < true[0] - 1e-9)
-    assert max(missed) / 400 <= 0.025 + 3 * (0.025 * 0.975 / 400) ** 0.5
+    assert max(missed) / 200 <= 0.025 + 3 * (0.025 * 0.975 / 200) ** 0.5
 
 
 def test_krippendorffs_alpha_is_the_one_of_his_own_example() -> None:

@@ -30,14 +30,14 @@ def draw(rng: np.random.Generator, n: int, gain: float = 0.0) -> tuple[NDArray[n
 
 
 def test_superiority_seldom_passes_an_equal_model_and_finds_a_better_one() -> None:
-    rng, runs = np.random.default_rng(21), 100
+    rng, runs = np.random.default_rng(21), 60
     false = sum(result(ROUGE, *draw(rng, 100)).verdict is Verdict.PASS for _ in range(runs))
     assert false / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
     assert sum(result(ROUGE, *draw(rng, 300, 0.08)).verdict is Verdict.PASS for _ in range(30)) >= 27
 
 
 def test_non_inferiority_seldom_passes_a_model_worse_by_the_margin() -> None:
-    rng, runs = np.random.default_rng(22), 100
+    rng, runs = np.random.default_rng(22), 60
     false = 0
     for _ in range(runs):
         production = rng.uniform(0.3, 0.9, 150)
