@@ -36,6 +36,7 @@ class EndpointAction(dg.Config):
     weight: int | None = Field(
         None, description="percent of traffic; default: the loop's next rollout step, after shadow where it has that", ge=1, le=100
     )
+    candidate: str | None = Field(None, description="the version that ramp is about; with another candidate nothing changes")
     reason: str = Field("by hand", description="kept in the journal")
 
 
@@ -62,8 +63,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                     state = serving.start(loop.name, digest, first if config.weight is None else config.weight, lease, by, config.reason)
             elif config.action == "ramp":
                 weight = config.weight or next((step for step in loop.rollout.steps if step > state.weight), 100)
-                if state.candidate and weight != state.weight:
-                    state = serving.ramp(loop.name, weight, lease, by, config.reason)
+                done = config.candidate is not None and state.production == config.candidate
+                if not done and state.candidate and weight != state.weight:
+                    state = serving.ramp(loop.name, weight, lease, by, config.reason, config.candidate)
             elif config.action == "rollback":
                 state = serving.rollback(loop.name, by, config.reason)
         except ServingError as error:

@@ -42,6 +42,8 @@ from ftassets.reporting.tables import markdown_table
 
 log = logging.getLogger(__name__)
 
+AGAIN = 3600.0  # seconds: a run that was refused is tried again in the next hour, for what was in its way may have ended
+
 
 def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.SensorDefinition:
     """A sensor that starts releases, renews the canary's lease and requests runs for the moves of `decide`; it is now as a `clock` says.
@@ -69,11 +71,12 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             state = serving.state(loop.name)
             moves = max((transition.number for transition in serving.newest(loop.name, 1)), default=0)
             paused = pause_reason(control, loop.name)
-            attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}"
+            attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}:{int(now // AGAIN)}"
+            moving = runs.move_running(context.instance, loop.name)
             released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
             if state.candidate:
                 newer = _newer(loop, state, release, Releases(control, signer), now)
-                return _tick(loop, state, control, traffic_log, serving, paused, attempt, now, context.log.info, newer)
+                return _tick(loop, state, control, traffic_log, serving, paused, attempt, moving, now, context.log.info, newer)
         except ServingError as error:
             return dg.SkipReason(str(error))
         if release is None:
@@ -90,7 +93,7 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             return dg.SkipReason(obstacle.sentence)
         if approval:
             attempt += f":{approval.issued_at}"  # a second approval is a second attempt
-        if runs.move_running(context.instance, loop.name):
+        if moving:
             return dg.SkipReason("a run is moving traffic already")
         overridden = metadata_value(release, "override")
         reason = "a new release with an override" if overridden else "a new release passed its gates"
@@ -107,6 +110,7 @@ def _tick(
     serving: Serving,
     paused: str | None,
     attempt: str,
+    moving: bool,
     now: float,
     tell: Callable[[str], None],
     newer: str | None = None,
@@ -133,13 +137,17 @@ def _tick(
     serving.renew(loop.name, loop.rollout.lease)
     if paused:
         return dg.SkipReason(f"holding {'in shadow' if state.in_shadow else f'at {state.weight} %'}, the loop is paused: {paused}")
-    if newer and loop.rollout.on_newer == "supersede":
+    superseded = newer and loop.rollout.on_newer == "supersede"
+    if moving and (superseded or decision.move not in (Move.HOLD, Move.NOT_ENOUGH_DATA)):
+        return dg.SkipReason("a run is moving traffic already")
+    if newer and superseded:
         reason = "a newer release passed its gates"
         return _request(loop.name, f"start:{newer}:{attempt}", "start", first_weight(loop.rollout, state, newer), reason)
     if decision.move in (Move.HOLD, Move.NOT_ENOUGH_DATA):
         waits = f"; release {newer[:12]} waits until this rollout has ended" if newer else ""
         return dg.SkipReason(f"{decision.move}: {decision.reason}{waits}")
-    return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
+    run_key = f"ramp:{state.candidate}:{decision.weight}:{attempt}"
+    return _request(loop.name, run_key, "ramp", decision.weight, decision.reason, state.candidate)
 
 
 def _newer(loop: LoopConfig, state: EndpointState, release: dg.AssetMaterialization | None, releases: Releases, now: float) -> str | None:
@@ -194,6 +202,6 @@ def _first_weight(newest_first: Iterable[Transition], candidate: str, since: flo
     return since
 
 
-def _request(loop: str, run_key: str, action: str, weight: int | None, reason: str) -> dg.SensorResult:
-    config = {"action": action, "reason": reason} | ({"weight": weight} if weight else {})
+def _request(loop: str, run_key: str, action: str, weight: int | None, reason: str, candidate: str | None = None) -> dg.SensorResult:
+    config = {"action": action, "reason": reason} | ({"weight": weight} if weight else {}) | ({"candidate": candidate} if candidate else {})
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, run_config={"ops": {f"{loop}__endpoint": {"config": config}}})])

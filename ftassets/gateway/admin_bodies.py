@@ -51,6 +51,7 @@ class Ramp(Body):
     lease: Lease
     by: By
     reason: Reason
+    candidate: Annotated[Digest | None, Field(description="The candidate that is meant; with another one nothing changes.")] = None
 
 
 class Renew(Body):

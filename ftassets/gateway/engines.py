@@ -60,6 +60,8 @@ class Engines:
             read = await self._context.escaped(route.version, body["messages"], body.get("tools"))
             body |= {"messages": read.messages, **({"tools": read.tools} if read.tools else {})}
         body.setdefault("temperature", temperature)
+        if not external and self._router.serving(route.version).engine == "vllm":
+            body = {**self._router.sampling(route.version), **body}
         usual = int(generation.get("max_tokens", loop.task.max_tokens))
         wanted = ask.longest or usual
         if limit is None:

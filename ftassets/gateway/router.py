@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
-from ftassets.backends.artifacts.versions import load_manifest, verify
+from ftassets.backends.artifacts.versions import load_manifest, own_generation, verify
 from ftassets.backends.control.base import Control, Overtaken
 from ftassets.backends.control.journal import Found, Journal
 from ftassets.backends.control.releases import NotApproved, Releases, StatementMissing
@@ -22,6 +22,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.config.version_engine import serving_of
 from ftassets.domain.release.attestation import objections, override_of
+from ftassets.domain.release.decoding import truncation
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.rollout.dead_candidate import Absence, absence, given_up
@@ -119,6 +120,7 @@ class Router:
         self._absent: dict[str, Absence | None] = {}
         self._lock = asyncio.Lock()
         self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(artifacts, digest).generation)
+        self.sampling = lru_cache(maxsize=64)(lambda digest: truncation(self.generation(digest), own_generation(artifacts, digest)))
         self.serving = lru_cache(maxsize=64)(lambda digest: serving_of(load_manifest(artifacts, digest), loops))
 
     async def open(self) -> None:
@@ -282,11 +284,16 @@ class Router:
         async with self._up_everywhere(digest) as url, self._applied(loop, digest, url):
             return await self._give(loop, by, decide)
 
-    async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Change the candidate's weight. Raises UnknownLoop, NotPossible, Refused, HostError, NotWritten."""
+    async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str, candidate: str | None = None) -> EndpointState:
+        """Change the candidate's weight; that of `candidate` alone if one is named.
+
+        Raises UnknownLoop, NotPossible, Refused, HostError, NotWritten.
+        """
         before = await self.newest(loop)
         before.ramp(weight, lease, self._clock())
         digest = before.candidate or ""
+        if candidate not in (None, digest):
+            raise NotPossible(f"{str(candidate)[:12]} is not the candidate of {loop}, {digest[:12]} is: check its state and ramp again")
         raises = weight > before.weight
         if raises:
             await asyncio.to_thread(self._check_raised, loop, digest)
@@ -314,19 +321,23 @@ class Router:
     async def renew(self, loop: str, lease: float) -> EndpointState:
         """Renew the candidate's lease; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out), NotWritten."""
         async with self._changing(loop):
-            state = self._states[loop]
-            if state.candidate:
-                self._check_held(loop)
-                if state.candidate in self.fleet.failures:  # production answers for it: what it does cannot be seen any more
-                    raise Refused(f"version {state.candidate[:12]} does not answer ({self.why_not(loop, state.candidate)})")
-                await asyncio.to_thread(self._check_signature, loop, state.candidate)
-            renewed = state.renew(lease, self._clock())
-            try:
-                await asyncio.to_thread(self._journal.keep, loop, renewed)
-            except OSError as error:
-                raise NotWritten(f"the lease of {loop} was not renewed ({error})") from error
+            while True:
+                state, number = self._states[loop], self._journal.number(loop)
+                if state.candidate:
+                    self._check_held(loop)
+                    if state.candidate in self.fleet.failures:  # production answers for it: what it does cannot be seen any more
+                        raise Refused(f"version {state.candidate[:12]} does not answer ({self.why_not(loop, state.candidate)})")
+                    await asyncio.to_thread(self._check_signature, loop, state.candidate)
+                renewed = state.renew(lease, self._clock())
+                try:
+                    await asyncio.to_thread(self._journal.keep, loop, renewed, number)
+                    break
+                except Overtaken:  # by a rollback, for example: a renewal must not undo it
+                    await self._catch_up(loop)
+                except OSError as error:
+                    raise NotWritten(f"the lease of {loop} was not renewed ({error})") from error
             self._show(loop)
-            return renewed
+            return self._states[loop]
 
     async def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
         """Candidate out, or back to the standby. Raises UnknownLoop, NotPossible, NotWritten, Refused (another standby was signed)."""
@@ -335,21 +346,15 @@ class Router:
         if back.production != state.production:
             # its server checked every byte when it started; reading them all again would take longer than a rollback may
             await asyncio.to_thread(self._check_signature, loop, back.production or "")
-        return await self._take(loop, _Move("rollback", by, reason, self._back(state)))
+        after = await self._take(loop, _Move("rollback", by, reason, self._back(state)))
+        out = state.candidate or state.production
+        if out in after.weights:  # another gateway changed more than a rollback of what was seen can take back
+            raise NotPossible(f"{str(out)[:12]} still has traffic, the endpoint changed meanwhile: check the state and roll back again")
+        return after
 
     def _back(self, seen: EndpointState) -> Callable[[EndpointState], EndpointState]:
         """The rollback of what was seen, whatever another gateway changes meanwhile."""
-
-        def change(state: EndpointState) -> EndpointState:
-            if seen.candidate:
-                return state.rollback(self._clock()) if state.candidate == seen.candidate else state
-            if state.production != seen.production:
-                return state
-            if state.candidate:
-                raise NotPossible(f"{state.candidate[:12]} became the candidate meanwhile: check the state and roll back again")
-            return state.rollback(self._clock())
-
-        return change
+        return lambda state: state.rollback_of(seen, self._clock())
 
     async def _expire(self) -> None:
         now = self._clock()
@@ -389,9 +394,9 @@ class Router:
         if url is None:
             yield
             return
-        predicate = read_statement(await asyncio.to_thread(self._check_attested, loop, self._manifest(digest), None))[2]
-        sampled = self.generation(digest).get("temperature") and self.serving(digest).engine == "transformers"
-        if not sampled and not predicate.get("adopted"):  # `transformers serve` decodes all requests alike, and has merged weights
+        manifest = await asyncio.to_thread(self._manifest, digest)
+        predicate = read_statement(await asyncio.to_thread(self._check_attested, loop, manifest, None))[2]
+        if not predicate.get("adopted"):
             why = await objection(self._artifacts, self.loops[loop], digest, str(predicate.get("report_digest")), url)
             if why:
                 raise Refused(f"version {digest[:12]} gets no traffic: {why}")

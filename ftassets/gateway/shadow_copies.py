@@ -61,9 +61,9 @@ class Copies:
     def offer(self, received: Received, exchange: Exchange) -> None:
         """Copy a request that production has answered, or failed to, if it is of the sample."""
         settings, route = self._loops[exchange.loop].rollout.shadow, self._router.shadowed(exchange.loop)
-        if exchange.version != self._router.state(exchange.loop).production:  # of a user who is held back: there is no pair
-            return
         if settings is None or route is None or (exchange.status != ANSWERED and exchange.status < 500):
+            return
+        if exchange.version != self._router.state(exchange.loop).production:  # of a user who is held back: there is no pair
             return
         if not is_copied(exchange.loop, route.version, exchange.id, settings.sample):
             return

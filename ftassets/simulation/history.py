@@ -109,7 +109,7 @@ class JournaledServing(Serving):
     def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         return self.transition(self.now.start(digest, weight, lease, self.clock()), "start" if weight else "shadow", by, reason)
 
-    def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
+    def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str, candidate: str | None = None) -> EndpointState:
         action = "promote" if weight == 100 else "start" if self.now.in_shadow else "ramp"
         return self.transition(self.now.ramp(weight, lease, self.clock()), action, by, reason)
 

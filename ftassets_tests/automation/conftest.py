@@ -197,8 +197,8 @@ class Bench:
     def retrain(self, loop: LoopConfig = AUTO, cursor: str | None = None) -> Any:
         return self.tick(retrain.build(loop), cursor)
 
-    def rollout(self, loop: LoopConfig = AUTO) -> Any:
-        return self.tick(rollout.build(loop))
+    def rollout(self, loop: LoopConfig = AUTO, later: float = 0.0) -> Any:
+        return self.tick(rollout.build(loop, lambda: time.time() + later))
 
     def reconcile(self, cursor: str | None = None) -> dg.SensorResult:
         return self.tick(reconcile.build(AUTO), cursor)

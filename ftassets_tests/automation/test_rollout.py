@@ -77,10 +77,11 @@ def test_does_not_start_what_is_in_production_refused_or_paused(bench: Bench) ->
 
 def test_a_move_whose_process_died_is_tried_again(bench: Bench) -> None:
     bench.materialize("release", C)
-    bench.run(endpoint_job_name(NAME), S.FAILURE)  # refused: not repeated by itself
+    bench.run(endpoint_job_name(NAME), S.FAILURE)  # refused: not repeated at each tick, but in the next hour
     first = requested(bench.rollout()).run_key
+    assert requested(bench.rollout(later=rollout.AGAIN)).run_key != first
     bench.run(endpoint_job_name(NAME), S.FAILURE, {DIED: "true"})
-    assert requested(bench.rollout()).run_key == first.replace(f"{C}:0:0:", f"{C}:0:1:")
+    assert requested(bench.rollout()).run_key.startswith(f"start:{C}:0:1:")
 
 
 def test_holds_and_renews_the_lease_until_the_step_has_lasted(bench: Bench) -> None:
@@ -102,9 +103,13 @@ def test_ramps_and_renews(bench: Bench) -> None:
     for _ in range(5):
         bench.traffic.answer(C)
     request = requested(bench.rollout())
-    assert (config_of(request)["action"], config_of(request)["weight"]) == ("ramp", 50)
-    assert request.run_key == f"ramp:{C}:50:1:0"
+    wanted = config_of(request)
+    assert (wanted["action"], wanted["weight"], wanted["candidate"]) == ("ramp", 50, C)
+    assert request.run_key.startswith(f"ramp:{C}:50:1:0:")
     assert bench.serving.renewed == [AUTO.rollout.lease]
+    bench.run(endpoint_job_name(NAME), S.STARTED)
+    assert skipped(bench.rollout()) == "a run is moving traffic already"
+    assert len(bench.serving.renewed) == 2, "it keeps its lease meanwhile"
 
 
 @pytest.mark.parametrize(("answer", "status"), [("I cannot do that", 200), ("", 500)])
@@ -396,6 +401,9 @@ def test_a_newer_release_waits_or_takes_the_place_by_policy(bench: Bench) -> Non
     bench.materialize("release", newer)
     assert f"release {newer[:12]} waits until this rollout has ended" in skipped(bench.rollout())
     supersede = loop_of(rollout={**AUTO.rollout.model_dump(mode="json"), "on_newer": "supersede"})
+    moving = bench.run(endpoint_job_name(NAME), S.STARTED)
+    assert skipped(bench.rollout(supersede)) == "a run is moving traffic already"
+    bench.history.instance.report_run_failed(moving)
     request = requested(bench.rollout(supersede))
     assert config_of(request) == {"action": "start", "weight": 20, "reason": "a newer release passed its gates"}
     assert request.run_key.startswith(f"start:{newer}:")

@@ -17,6 +17,7 @@ from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.home import Home
 from ftassets.config.profiles import CONTROL_URL, TRAFFIC_URL, control, traffic_log
 from ftassets.domain.replicas import SILENT
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.gateway import peers, router
 from ftassets.gateway.server import REPLICA, CannotServe
 from ftassets.testing.postgres_server import PostgresServer
@@ -219,6 +220,27 @@ def test_a_rollback_without_the_database_is_in_force_where_it_was_asked_for_and_
     last = pair[1].serving.journal()[-1]
     assert (last.action, last.by, last.reason) == ("rollback", "anna", "it is bad")
     assert pair[0].answering() == pair[1].answering() == {production}
+
+
+def test_a_rollback_of_a_candidate_that_the_other_gateway_promoted_takes_it_out_or_says_that_it_did_not(pair, canary, monkeypatch) -> None:
+    production, candidate = canary
+
+    async def seen(self: router.Router, loop: str) -> EndpointState:  # before the promotion arrived
+        return before
+
+    before = pair[1].serving.state("support")
+    pair[0].serving.ramp("support", 100, 600.0, "test", "good")
+    with monkeypatch.context() as late:
+        late.setattr(router.Router, "newest", seen)
+        assert pair[1].serving.rollback("support", "anna", "it is bad").weights == {production: 100}
+    assert pair[0].serving.journal()[-1].by == "anna"
+    third = released(pair[0].home, "c")
+    pair[0].serving.start("support", third, 20, 600.0, "test", "next")
+    with monkeypatch.context() as late:
+        late.setattr(router.Router, "newest", seen)
+        before = EndpointState(production=candidate, candidate=production, weight=20)
+        with pytest.raises(ServingError, match="still has traffic|became the candidate meanwhile"):
+            pair[1].serving.rollback("support", "anna", "it is bad")
 
 
 def test_a_gateway_that_is_silent_is_named_and_waited_for_no_longer_than_a_second(pair, canary, monkeypatch, caplog) -> None:

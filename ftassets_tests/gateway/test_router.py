@@ -213,6 +213,15 @@ def test_second_candidate_waits(serving_a):
         serving_a.start(released(serving_a.home, "c"), 20)
 
 
+def test_a_ramp_moves_the_candidate_that_was_meant(serving_a):
+    candidate, other = released(serving_a.home, "b"), "f" * 64
+    serving_a.start(candidate, 20)
+    with pytest.raises(ServingError, match=f"{other[:12]} is not the candidate of support, {candidate[:12]} is"):
+        serving_a.serving.ramp("support", 100, 60, "test", "next step", other)
+    assert weights(serving_a.serving)[candidate] == 20
+    assert serving_a.serving.ramp("support", 50, 60, "test", "next step", candidate).weight == 50
+
+
 def test_by_policy_a_newer_candidate_takes_the_place_and_users_are_held_back_after_a_promotion(home, host):
     policy = LOOPS["support"].rollout.model_copy(update={"on_newer": "supersede", "hold_back": 5, "hold_back_for": 100.0})
     loops = {**LOOPS, "support": LOOPS["support"].model_copy(update={"rollout": policy})}

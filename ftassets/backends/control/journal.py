@@ -95,6 +95,10 @@ class Journal:
             raise StateDamaged(why)
         return self._states.get(loop, EndpointState())
 
+    def number(self, loop: str) -> int:
+        """Number of the change that the newest state of a loop follows from; 0 before the first."""
+        return self._numbers.get(loop, 0)
+
     @property
     def basis(self) -> int:
         """What has been taken over so far: a decision that was made on it counts only while nothing is newer."""
@@ -114,25 +118,37 @@ class Journal:
         cursor = self._control.append(JOURNAL, json.dumps(transition.to_json(), ensure_ascii=False).encode(), after=behind)
         self.take(Found(behind, [transition], {}, number, cursor))
         try:
-            self.keep(loop, state)
+            self._write_copy(loop, state, number)
         except OSError as error:
             log.error("%s could not be written (%s): the journal has the change", self._control.uri(_state_key(loop)), error)
         return transition
 
-    def keep(self, loop: str, state: EndpointState) -> None:
-        """Write a state that needs no entry of its own: a renewed lease. A copy of a later change stays. Raises OSError, Locked."""
-        number = self._numbers.get(loop, 0)
+    def keep(self, loop: str, state: EndpointState, number: int) -> None:
+        """Write a state that needs no entry of its own: a renewed lease of the state that followed from change `number`.
+
+        Raises Overtaken where there is a later change, OSError, Locked.
+        """
+        if number != self.number(loop) or not self._write_copy(loop, state, number):
+            raise Overtaken(f"{loop} was changed meanwhile")
+        with self._taking:
+            if number == self._numbers.get(loop, 0):
+                self._states[loop] = state
+
+    def _write_copy(self, loop: str, state: EndpointState, number: int) -> bool:
+        """Whether the copy is this state now: that of a later change stays. Raises OSError, Locked."""
         content = json.dumps(state_document(number, state), indent=2).encode()
+        written = True
 
         def replaced(stored: bytes | None) -> bytes | None:
+            nonlocal written
             try:
-                later = stored is not None and parse_state(stored)[0] > number
+                written = stored is None or parse_state(stored)[0] <= number
             except (ValueError, KeyError, TypeError):  # damaged meanwhile: this is what it was
-                later = False
-            return None if later else content
+                written = True
+            return content if written else None
 
         self._control.update(_state_key(loop), replaced, _LOCKED)
-        self._states[loop] = state
+        return written
 
     def entries(self, after: int = 0) -> list[Transition]:
         """Changes with a number above `after`, oldest first."""

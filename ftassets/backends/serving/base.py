@@ -41,8 +41,11 @@ class Serving(ABC):
         """Give a candidate `weight` percent for `lease` seconds, 0 for shadow; the first one becomes production. Raises Refused."""
 
     @abstractmethod
-    def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Change the candidate's weight; 100 promotes it and keeps the old production as standby. Raises Refused."""
+    def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str, candidate: str | None = None) -> EndpointState:
+        """Change the candidate's weight; 100 promotes it and keeps the old production as standby.
+
+        Who decided about one candidate names it: another that took its place meanwhile is left as it is. Raises Refused, ServingError.
+        """
 
     @abstractmethod
     def renew(self, loop: str, lease: float) -> EndpointState:

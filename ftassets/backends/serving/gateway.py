@@ -57,8 +57,8 @@ class GatewayServing(Serving):
         body = {"digest": digest, "weight": weight, "lease": lease, "by": by, "reason": reason}
         return self._call("POST", f"/loops/{_in_path(loop)}/start", EndpointState.model_validate, _WITH_START, **body)
 
-    def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        body = {"weight": weight, "lease": lease, "by": by, "reason": reason}
+    def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str, candidate: str | None = None) -> EndpointState:
+        body = {"weight": weight, "lease": lease, "by": by, "reason": reason, "candidate": candidate}
         return self._call("POST", f"/loops/{_in_path(loop)}/ramp", EndpointState.model_validate, _WITH_START, **body)
 
     def renew(self, loop: str, lease: float) -> EndpointState:

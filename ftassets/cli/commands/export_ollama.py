@@ -17,7 +17,7 @@ from ftassets.backends.signer.base import Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.config.outputs import check_new_folder, replacing, write_file
 from ftassets.domain.beginnings import the_one
-from ftassets.domain.release.decoding import decoding
+from ftassets.domain.release.decoding import truncation
 from ftassets.domain.release.ollama import ARCHITECTURES, affixes, modelfile
 from ftassets.domain.release.version import MERGED
 from ftassets.errors import InvalidInput
@@ -89,7 +89,7 @@ def _modelfile(artifacts: Artifacts, merged: Path, digest: str, loop: LoopConfig
     own, generation = own_generation(artifacts, digest), load_manifest(artifacts, digest).generation
     stop = tokenizer.convert_ids_to_tokens(stop_ids(tokenizer, own.get("eos_token_id")))
     temperature = generation.get("temperature", loop.task.temperature)
-    sampled = {name: value for name, value in decoding(temperature, own).items() if name in ("top_k", "top_p")}
+    sampled = truncation({"temperature": temperature}, own)
     parameters = {
         "temperature": temperature,
         "num_predict": int(generation.get("max_tokens", loop.task.max_tokens)),

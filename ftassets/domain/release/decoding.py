@@ -16,6 +16,12 @@ def decoding(temperature: float, own: Mapping[str, Any]) -> dict[str, Any]:
     return {"do_sample": True, "temperature": temperature, "top_k": own.get("top_k") or 0, "top_p": own.get("top_p") or 1.0}
 
 
+def truncation(generation: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """top_k and top_p of a version whose own answers are sampled, for a server that is told how to decode with each request."""
+    sampled = decoding(generation.get("temperature", 0.0), own)
+    return {name: value for name, value in sampled.items() if name in ("top_k", "top_p")}
+
+
 def first_request(temperature: float, own: Mapping[str, Any]) -> dict[str, Any]:
     """Body of the first chat request to a new `transformers serve`: the server decodes all later ones as this one asks.
 

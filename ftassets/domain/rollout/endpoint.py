@@ -143,13 +143,28 @@ class EndpointState(BaseModel):
             )
         raise NotPossible("nothing to roll back to: there is neither a candidate nor a standby version")
 
+    def rollback_of(self, seen: "EndpointState", now: float) -> "EndpointState":
+        """The rollback that was decided on `seen`, of a state that may be a later one: its candidate may have been promoted since.
+
+        Unchanged where what was meant is not what would be removed now: see whether it still has traffic.
+        """
+        out = seen.candidate or seen.production
+        if self.candidate == out:
+            return self.rollback(now)
+        if self.production != out or (seen.candidate and self.standby != seen.production):
+            return self
+        if self.candidate:
+            raise NotPossible(f"{self.candidate[:12]} became the candidate meanwhile: check the state and roll back again")
+        return self.rollback(now)
+
     def expire(self, now: float) -> "EndpointState":
         """The state after its times: a canary whose lease was not renewed loses its traffic, holding back and staged versions end."""
         state = self
         if self.candidate and self.lease_until is not None and now >= self.lease_until:
             state = state.model_copy(update={"candidate": None, "weight": 0, "lease_until": None, "since": now})
         if self.held_back and now >= self.held_back.until:
-            state = state.model_copy(update={"held_back": None, "since": now})
+            # a candidate in shadow keeps its evidence: what it was compared with is production, before and after
+            state = state.model_copy(update={"held_back": None, "since": state.since if state.candidate else now})
         staged = {version: until for version, until in state.staged.items() if now < until}
         return state if staged == state.staged else state.model_copy(update={"staged": staged})
 
@@ -169,7 +184,8 @@ class EndpointState(BaseModel):
         if not sound["standby"]:
             update["held_back"] = None
         state = self.model_copy(update=update)
-        return state if state == self else state.model_copy(update={"since": now})
+        stays = state.candidate and (state.candidate, state.production) == (self.candidate, self.production)
+        return state if state == self or stays else state.model_copy(update={"since": now})
 
     def stage(self, digest: str, until: float) -> "EndpointState":
         """Run a version without traffic until `until` (epoch seconds)."""

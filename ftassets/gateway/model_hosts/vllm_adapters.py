@@ -21,7 +21,7 @@ from ftassets.backends.artifacts.versions import load_manifest, own_generation, 
 from ftassets.backends.model_client.external import KeyMissing
 from ftassets.config.loop import Serving
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.release.decoding import decoding
+from ftassets.domain.release.decoding import truncation
 from ftassets.domain.release.version import ADAPTER, VersionManifest
 from ftassets.errors import in_one_line
 from ftassets.gateway.model_hosts.base import MODEL_NAME, HostError
@@ -123,8 +123,7 @@ class VllmAdapters:
 
     def _defaults(self, manifest: VersionManifest) -> dict[str, Any]:
         """Sampling of the version's own, as evaluation has it: vLLM gets it with each request."""
-        sampled = decoding(manifest.generation.get("temperature", 0.0), own_generation(self._artifacts, manifest.digest))
-        return {name: value for name, value in sampled.items() if name in ("top_k", "top_p")}
+        return truncation(manifest.generation, own_generation(self._artifacts, manifest.digest))
 
     async def _up(self, name: str, base: str, serving: Serving) -> str:
         """URL of the server of a base once it answers; started if it does not run. Raises HostError."""

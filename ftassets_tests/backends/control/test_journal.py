@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ftassets.backends.control.base import Overtaken
 from ftassets.backends.control.files import FilesControl
 from ftassets.backends.control.journal import Journal, read_state
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -80,7 +81,7 @@ def test_a_change_is_made_or_refused_and_stays_so_after_a_restart(tmp_path, capl
     assert "the journal has the change" in caplog.text
     assert journal.state("one") == opened(tmp_path).state("one") == read_state(FilesControl(tmp_path), "one") == moved
     with pytest.raises(OSError, match="No space left"):
-        journal.keep("one", moved.renew(60, 50.0))
+        journal.keep("one", moved.renew(60, 50.0), 2)
     assert journal.state("one") == opened(tmp_path).state("one") == moved
 
 
@@ -88,8 +89,22 @@ def test_renewed_lease_is_newer_than_its_journal_entry(tmp_path):
     journal = opened(tmp_path)
     canary = SERVING.start(B, 20, 60, 2.0)
     journal.record("one", "start", "cli", "", canary, 2.0)
-    journal.keep("one", canary.renew(60, 50.0))
+    journal.keep("one", canary.renew(60, 50.0), journal.number("one"))
     assert opened(tmp_path).state("one").lease_until == 110.0
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["taken over", "not read yet"])
+def test_a_renewal_does_not_undo_what_another_gateway_did_meanwhile(tmp_path, known):
+    journal, canary = opened(tmp_path), SERVING.start(B, 20, 60, 2.0)
+    journal.record("one", "start", "cli", "", canary, 2.0)
+    number = journal.number("one")
+    other = opened(tmp_path)
+    other.record("one", "rollback", "anna", "bad", canary.rollback(3.0), 3.0)
+    if known:
+        journal.take(journal.read_new())
+    with pytest.raises(Overtaken):
+        journal.keep("one", canary.renew(60, 50.0), number)
+    assert opened(tmp_path).state("one") == other.state("one") == canary.rollback(3.0)
 
 
 def test_unreadable_line_in_the_middle_is_left_out_and_the_numbers_go_on(tmp_path, caplog):

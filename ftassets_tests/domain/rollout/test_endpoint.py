@@ -192,6 +192,9 @@ def test_holding_back_ends_with_its_time_a_canary_or_a_rollback_but_not_with_a_s
     shadow = state.start(C, 0, 10, 110)
     assert (shadow.phase, shadow.weights) == ("shadow", {B: 95, A: 5})
     assert shadow.rollback(120).weights == shadow.expire(121).weights == {B: 95, A: 5}
+    later = shadow.renew(999, 120).expire(200)
+    assert (later.held_back, later.weights, later.since) == (None, {B: 100}, 110), "the pairs of the shadow still count"
+    assert shadow.without({A}, 120).since == 110
     assert shadow.ramp(5, 10, 120).weights == state.start(C, 5, 10, 120).weights == {C: 5, B: 95}
     assert state.rollback(120).weights == {A: 100}
     assert state.start(A, 0, 10, 120).weights == {B: 100}, "a candidate has no users of its own in shadow"
@@ -199,6 +202,20 @@ def test_holding_back_ends_with_its_time_a_canary_or_a_rollback_but_not_with_a_s
         assert list(state.without(damaged, 120).weights.values()) == [100]
     again = state.start(C, 5, 10, 120).ramp(100, 10, 130, hold_back=1, hold_back_for=10)
     assert again.weights == {C: 99, B: 1}, "the next promotion holds back on the version before it"
+
+
+def test_a_rollback_that_a_promotion_came_before_takes_the_promoted_version_out() -> None:
+    canary = EndpointState(production=A).start(B, 20, 10, 0)
+    promoted = canary.ramp(100, 10, 1)
+    assert canary.rollback_of(canary, 2).weights == promoted.rollback_of(canary, 2).weights == {A: 100}
+    assert promoted.rollback_of(canary, 2).rejected == promoted.rollback_of(promoted, 2).rejected == (B,)
+    assert canary.rollback(1).rollback_of(canary, 2) == canary.rollback(1), "somebody else did it"
+    superseded = canary.start(C, 5, 10, 1, supersede=True)
+    assert superseded.rollback_of(canary, 2) == superseded
+    with pytest.raises(NotPossible, match="became the candidate meanwhile"):
+        promoted.start(C, 5, 10, 2).rollback_of(canary, 3)
+    again = promoted.start(C, 5, 10, 2).ramp(100, 10, 3, hold_back=5, hold_back_for=99)
+    assert again.rollback_of(canary, 4) == again, "B answers those held back: whoever asked is told"
 
 
 def test_a_newer_candidate_takes_the_place_of_another_which_is_not_rejected() -> None:

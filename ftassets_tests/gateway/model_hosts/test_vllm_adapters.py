@@ -1,5 +1,6 @@
 """Versions as adapters of a vLLM server, on a double with vLLM's routes and refusals."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -176,6 +177,18 @@ def test_merged_weights_have_a_server_of_their_own(start: Start, servers: VllmSe
     gateway.start(digest)
     assert list(gateway.host._servers) == [digest]
     assert servers.started == []
+
+
+def test_merged_weights_are_sampled_as_in_evaluation(start: Start) -> None:
+    loop = loop_config(serving={"engine": "vllm", "vllm": {"merged": True}})
+    gateway = start({"support": loop.model_copy(update={"task": loop.task.model_copy(update={"temperature": 0.7})})})
+    own = {"merged/generation_config.json": '{"top_k": 20, "repetition_penalty": 2.0}'}
+    digest = make_version(gateway.home, "a", "support", texts=own, generation={"temperature": 0.7, "max_tokens": 32})
+    attest_evaluated(gateway.home, "support", digest)
+    gateway.start(digest)
+    asked = json.loads(gateway.ask("echo").json()["choices"][0]["message"]["content"])
+    decoded = {name: asked.get(name) for name in ("temperature", "top_k", "top_p", "repetition_penalty")}
+    assert decoded == {"temperature": 0.7, "top_k": 20, "top_p": 1.0, "repetition_penalty": None}
 
 
 QUESTIONS = [f"question {number}" for number in range(8)]
