@@ -17,7 +17,7 @@ def decoding(temperature: float, own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def truncation(generation: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """top_k and top_p of a version whose own answers are sampled, for a server that is told how to decode with each request."""
+    """top_k and top_p of a version whose own answers are sampled, for servers whose requests say how to decode."""
     sampled = decoding(generation.get("temperature", 0.0), own)
     return {name: value for name, value in sampled.items() if name in ("top_k", "top_p")}
 

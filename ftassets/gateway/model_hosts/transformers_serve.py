@@ -11,6 +11,7 @@ from pathlib import Path
 from ftassets.backends.artifacts.version_folder import VersionDamaged, verify_folder
 from ftassets.domain.release.version import MERGED
 from ftassets.gateway.model_hosts.programs import DAMAGED
+from ftassets.processor import has_bf16
 
 _BLOCK = 64  # tokens
 _BLOCKS = 64
@@ -55,6 +56,8 @@ def main() -> int:
         "--continuous-batching",
         "--attn-implementation",
         "sdpa",
+        "--dtype",
+        "auto" if has_bf16() else "float32",
         "--cb-num-blocks",
         str(_BLOCKS),
         "--cb-block-size",

@@ -21,6 +21,7 @@ from ftassets.metering import count
 from ftassets.wording import amount
 from ftassets.workers.chat_template import NoTemplate, prompt_ids, stop_ids
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
+from ftassets.workers.number_format import answer_dtype
 from ftassets.workers.padding import left_padded
 from ftassets.workers.process import Report, die_with_parent
 
@@ -79,7 +80,7 @@ def _prompts(file: Path) -> list[Prompt]:
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Tokenizer and model of a folder, in the type its weights are stored in, on the GPU when there is one.
+    """Tokenizer and model of a folder, in the number format of `answer_dtype`, on the GPU when there is one.
 
     The model's own generation settings are gone but for its special tokens: answers are decoded as `decoding` says, as on the server.
     """
@@ -87,7 +88,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=answer_dtype(), use_safetensors=True, trust_remote_code=False)
     own = model.generation_config
     model.generation_config = GenerationConfig(bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id)
     return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu").eval()

@@ -12,10 +12,10 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.training.base_model import PICKLED, BaseFacts, Machine, Template
 from ftassets.errors import in_one_line
 from ftassets.workers.chat_template import SYSTEM, USER, stop_ids, writes_system
+from ftassets.workers.number_format import computes_bf16
 from ftassets.workers.process import set_up_libraries
 from ftassets.workers.training.base_models import BaseFiles, base_files
 from ftassets.workers.training.need import empty_model, memory, shape_of
-from ftassets.workers.training.sft import computes_bf16
 
 _WEIGHTS = (".safetensors", ".gguf", *PICKLED)
 

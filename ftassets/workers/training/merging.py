@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.workers.chat_template import Taught
+from ftassets.workers.number_format import answer_dtype
 
 ROWS = 32  # compared at most
 
@@ -30,10 +31,9 @@ def likely_tokens(model: Any, rows: Sequence[Taught], bf16: bool) -> list[int]:
 
 def merged_tokens(folder: Path, rows: Sequence[Taught]) -> list[int]:
     """The same of a merged copy, as it is served."""
-    import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=answer_dtype(), use_safetensors=True, trust_remote_code=False)
     return likely_tokens(model, rows, bf16=False)
 
 

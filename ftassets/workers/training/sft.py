@@ -28,6 +28,7 @@ from ftassets.durable import file_digest
 from ftassets.errors import in_one_line
 from ftassets.wording import amount
 from ftassets.workers.chat_template import prompt_ids
+from ftassets.workers.number_format import answer_dtype, computes_bf16
 from ftassets.workers.process import Report
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.environment import environment
@@ -201,15 +202,6 @@ def training_key(job: TrainingJob, base_digest: str) -> str:
     )
 
 
-def computes_bf16() -> bool:
-    """Whether this machine multiplies bf16 faster than fp32."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
-
-
 def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mapping[str, Any]]:
     """The job to run, the new version's lineage, and the settings of the version it continues from, empty if they are not known.
 
@@ -323,7 +315,7 @@ def _prove_it_loads(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=answer_dtype(), use_safetensors=True, trust_remote_code=False)
     tokens = torch.tensor([prompt_ids(tokenizer, chat("", Asked.of("hello")))])
     with torch.inference_mode():
         if model(input_ids=tokens).logits.float().log_softmax(-1).isnan().any():
