@@ -235,6 +235,7 @@ def test_a_rollback_of_a_candidate_that_the_other_gateway_promoted_takes_it_out_
         assert pair[1].serving.rollback("support", "anna", "it is bad").weights == {production: 100}
     assert pair[0].serving.journal()[-1].by == "anna"
     third = released(pair[0].home, "c")
+    attest(pair[0].home, "support", third, compared_with=production)
     pair[0].serving.start("support", third, 20, 600.0, "test", "next")
     with monkeypatch.context() as late:
         late.setattr(router.Router, "newest", seen)
