@@ -17,7 +17,9 @@ Floats = NDArray[np.float64]
 _STEP = 0.06  # of the rule in t: then errors are below 3 % of the smallest probabilities, and below 1e-9 of most
 _SMALL = 32.0  # e to minus this is nothing
 _LAST = 20  # of t, which is enough for one row
-_HALVINGS = 60  # to the last bit
+_ROUNDS = 60  # of the search for the saddle point, which takes less than ten
+_NEAR = 1e-12  # part of the saddle point to which it is found
+_AT_ONCE = 200_000  # numbers of an array that stays in the cache
 _NOTHING = 1e-12  # values that are no further from the end are at it
 _GRID = 300  # distinct values from which a grid is as good
 
@@ -83,7 +85,7 @@ def weighted_p_values(values: Floats, counts: ArrayLike, limit: float, low: floa
     if limit <= low:  # sure, if there is a row above it
         return np.where(often @ (np.asarray(values) > limit) > 0, 0.0, 1.0)
     result = np.empty(len(often))
-    size = max(1, 4_000_000 // (len(distances) + 400))
+    size = max(1, 400_000 // (len(distances) + 400))
     for start in range(0, len(often), size):
         result[start : start + size] = _below_zero(distances, weights[start : start + size])
     return result
@@ -137,21 +139,42 @@ def _tail(distances: Floats, shapes: Floats) -> Floats:
     some = np.flatnonzero(below)  # without a row below 0 there is nothing to find
     if not len(some):
         return result
-    shapes, first, last = shapes[some], -1 / below[some], np.zeros(len(some))
+    shapes = shapes[some]
     apart = np.where(shapes > 0, distances, 0.0)  # what does not occur has no pole that the line could meet
-    for _ in range(_HALVINGS):  # the slope of K(s) - ln(-s), which is convex
-        middle = (first + last) / 2
-        rises = (shapes * apart / (1 - apart * middle[:, None])).sum(axis=1) > 1 / middle
-        first, last = np.where(rises, first, middle), np.where(rises, middle, last)
-    centre = (first + last) / 2
-    pulls = apart / (1 - apart * centre[:, None])
+    centre = _saddle(apart, shapes, -1 / below[some])
+    ends = 1 - apart * centre[:, None]  # above 0
+    pulls = apart / ends
     width = 1 / np.sqrt((shapes * pulls**2).sum(axis=1) + centre**-2)
     for end in range(1, _LAST):
         fallen = (0.5 * shapes * np.log1p((pulls * (width * np.sinh(end))[:, None]) ** 2)).sum(axis=1)
         if fallen.min() > _SMALL:
             break
     t = np.arange(_STEP / 2, end + _STEP, _STEP)
-    s = centre[:, None] + 1j * width[:, None] * np.sinh(t)
-    grown = -sum(shapes[:, [k]] * np.log(1 - apart[:, [k]] * s) for k, distance in enumerate(distances) if distance)
+    rise = width[:, None] * np.sinh(t)  # s = centre + i rise, and 1 - distance * s = ends * (1 - i pulls * rise)
+    grown = (shapes * -np.log(ends)).sum(axis=1)[:, None] + np.zeros(rise.shape, dtype=complex)
+    size = max(1, _AT_ONCE // rise.size)
+    for start in range(0, len(distances), size):  # of the distances
+        part = slice(start, start + size)
+        turns = pulls[:, part, None] * rise[:, None, :]
+        of = shapes[:, None, part]
+        grown += ((of @ (-0.5 * np.log1p(turns**2))) + 1j * (of @ np.arctan(turns)))[:, 0]
+    s = centre[:, None] + 1j * rise
     result[some] = _STEP / np.pi * ((np.exp(grown) / -s).real * width[:, None] * np.cosh(t)).sum(axis=1)
     return result
+
+
+def _saddle(distances: Floats, shapes: Floats, pole: Floats) -> Floats:
+    """Where the slope of K(s) - ln(-s), which is convex, is 0 between the pole and 0, for each row (samples, distances): Newton's method,
+    with the middle of what is left where a step would leave it."""
+    first, last = pole, np.zeros(len(pole))
+    found = pole / 2
+    for _ in range(_ROUNDS):
+        pulls = distances / (1 - distances * found[:, None])
+        slope = (shapes * pulls).sum(axis=1) - 1 / found
+        first, last = np.where(slope > 0, first, found), np.where(slope > 0, found, last)
+        step = found - slope / ((shapes * pulls**2).sum(axis=1) + found**-2)
+        after = np.where((step > first) & (step < last), step, (first + last) / 2)
+        moved, found = np.abs(after - found), after
+        if (moved <= _NEAR * -found).all():
+            break
+    return found

@@ -10,12 +10,13 @@ from ftassets.domain.power import ROWS_LIMIT, critical_wins, pairs_power, resamp
 
 
 @pytest.mark.parametrize("limit", [0.0, -0.1, 0.05])
-def test_critical_wins_are_the_fewest(limit: float) -> None:
-    losses = np.arange(21)
-    first = critical_wins(20, losses, limit, 0.05)
+@pytest.mark.parametrize("n", [20, 150])
+def test_critical_wins_are_the_fewest(n: int, limit: float) -> None:
+    losses = np.arange(n + 1)
+    first = critical_wins(n, losses, limit, 0.05)
     for lost, won in zip(losses.tolist(), first.tolist(), strict=True):
-        passing = [wins for wins in range(21 - lost) if pair_p_values(wins, lost, 20, limit) < 0.05]
-        assert won == (passing[0] if passing else 21 - lost)
+        passing = np.flatnonzero(pair_p_values(np.arange(n + 1 - lost), lost, n, limit) < 0.05)
+        assert won == (passing[0] if passing.size else n + 1 - lost)
 
 
 @pytest.mark.parametrize("limit", [0.0, -0.1])

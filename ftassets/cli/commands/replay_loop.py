@@ -17,7 +17,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.drift.verdict_again import stored_verdict, verdict_again
 from ftassets.domain.formats import NewerFormat
-from ftassets.domain.gates.decision import GateDecision, comparable, decided_again, of_then
+from ftassets.domain.gates.decision import GateDecision, comparable, decided_again, equal_results, of_then
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.claims import claims
@@ -153,7 +153,8 @@ def _gates(artifacts: Artifacts, control: Control, loop: str, verdicts: dict[str
         except (ValueError, ReportDamaged, ReviewDamaged) as error:
             yield _unmade("gates", where, decision.at, stored, error)
             continue
-        yield Decided("gates", where, decision.at, stored, {"report": decision.report, "results": comparable(results)})
+        made = {"report": decision.report, "results": comparable(results)}
+        yield Decided("gates", where, decision.at, stored, stored if equal_results(stored["results"], made["results"]) else made)
 
 
 def _releases(

@@ -1,6 +1,7 @@
 """The verdicts of a loop's gates on an eval report, stored with the policy they belong to, so that they can be made again."""
 
 from collections.abc import Mapping, Sequence
+from math import isclose
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
@@ -13,6 +14,8 @@ from ftassets.domain.gates.policy import RULE, evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
 from ftassets.errors import InvalidInput
+
+_ROUNDING = 1e-6  # bounds are searched for to a hundredth of it
 
 
 class GateDecision(Stored):
@@ -57,3 +60,14 @@ def decided_again(decision: GateDecision, report: EvalReport, review: Review | N
 def comparable(results: Sequence[GateResult]) -> list[Any]:
     """Results as plain JSON, as they are stored."""
     return [parse_json(result.model_dump_json()) for result in results]
+
+
+def equal_results(stored: Any, now: Any) -> bool:
+    """Whether `comparable` results are equal but for rounding: the last digits of a bound depend on processor and release."""
+    if isinstance(stored, dict) and isinstance(now, dict):
+        return stored.keys() == now.keys() and all(equal_results(stored[name], now[name]) for name in stored)
+    if isinstance(stored, list) and isinstance(now, list):
+        return len(stored) == len(now) and all(map(equal_results, stored, now))
+    if all(isinstance(each, int | float) and not isinstance(each, bool) for each in (stored, now)):
+        return isclose(stored, now, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+    return bool(stored == now)

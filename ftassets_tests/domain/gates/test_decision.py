@@ -4,7 +4,7 @@ import pytest
 
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.evaluation.human_review import Given, Review
-from ftassets.domain.gates.decision import GateDecision, comparable, decided_again, of_then
+from ftassets.domain.gates.decision import GateDecision, comparable, decided_again, equal_results, of_then
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.errors import InvalidInput
@@ -25,6 +25,15 @@ def test_the_verdicts_of_a_stored_decision_come_out_byte_for_byte() -> None:
     assert canonical_json(comparable(decided_again(stored, REPORT, None))) == canonical_json(comparable(stored.results))
     worse = REPORT.model_copy(update={"scores": {**REPORT.scores, "candidate": rows([0.1] * 80)}})
     assert comparable(decided_again(stored, worse, None)) != comparable(stored.results)
+
+
+def test_the_last_digits_of_a_bound_make_no_other_verdict() -> None:
+    [before] = comparable(evaluate_gates(GATES[1:], REPORT))
+    assert equal_results([before], [{**before, "bound": before["bound"] * (1 + 1e-12)}])
+    assert not equal_results([before], [{**before, "bound": before["bound"] + 1e-4}])
+    assert not equal_results([before], [{**before, "verdict": "FAIL"}])
+    assert not equal_results([before], [before, before])
+    assert not equal_results([before], [{name: value for name, value in before.items() if name != "bound"}])
 
 
 def test_another_policy_than_that_of_the_report_is_refused() -> None:
