@@ -12,6 +12,7 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.assets._shared.run_nodes import BEYOND_THE_QUEUE, about
 from ftassets.assets.endpoint import event, sync_registry
 from ftassets.automation import ownership
+from ftassets.automation.table_history import read_once
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.incidents import note_uri, noted, write_note
 from ftassets.backends.control.rollout_looks import read_looks
@@ -47,6 +48,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
     ) -> dg.SensorResult:
+        read_once()
         ended = watch.end_dead_runs(context.instance)
         for run_id in ended:
             try:
