@@ -23,8 +23,7 @@ def load(name: str, cache: Path | None = None, experiment: str | None = None) ->
     The metric keeps its rows below `cache` (without one, where `evaluate` does) under the name `experiment`, which must differ
     between processes that share the folder.
     """
-    import evaluate
-
+    evaluate = _library()
     known = CATALOGUE.get(name)
     module, _, attribute = (known.implementation if known else name).partition(":")
     if not module or not attribute:
@@ -48,3 +47,17 @@ def _import(name: str, module: str) -> Any:
         if name in CATALOGUE and isinstance(error, ModuleNotFoundError):
             raise MetricFailed(f"metric {name} needs the package {error.name}: run `pip install 'ftassets[metrics]'`") from error
         raise MetricFailed(f"metric {name}: {module} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _library() -> Any:
+    """The library evaluate. Its evaluators, which nothing here uses, bring in transformers' pipelines and torch, which takes nine of ten
+    seconds; without transformers it leaves them out."""
+    absent = "transformers" not in sys.modules
+    if absent:
+        sys.modules["transformers"] = None  # type: ignore[assignment]
+    try:
+        import evaluate
+    finally:
+        if absent:
+            del sys.modules["transformers"]
+    return evaluate
