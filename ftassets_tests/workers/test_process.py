@@ -1,3 +1,4 @@
+import gc
 import multiprocessing
 import os
 import signal
@@ -10,7 +11,7 @@ import psutil
 import pytest
 from pydantic import BaseModel
 
-from ftassets.workers.process import KILLED, Ended, Report, last_words, work_off, write_job
+from ftassets.workers.process import KILLED, Ended, Report, import_libraries, last_words, work_off, write_job
 from ftassets_tests import ROOT
 
 
@@ -53,3 +54,13 @@ def test_libraries_say_nothing_about_packages_that_nobody_here_needs():
     imports = "from ftassets.workers.process import set_up_libraries; set_up_libraries(); import bitsandbytes, peft"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", imports], stderr=subprocess.PIPE, text=True, env=environment, check=True).stderr == ""
+
+
+def test_libraries_come_in_without_a_search_for_garbage_and_one_that_is_not_there_stops_nothing(tmp_path, monkeypatch):
+    (tmp_path / "large_library.py").write_text("import gc\nsearched = gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    frozen = gc.get_freeze_count()
+    import_libraries("no_such_library", "large_library")
+    assert sys.modules["large_library"].searched is False
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen

@@ -18,7 +18,7 @@ from ftassets.workers.evaluation.generate import answer
 from ftassets.workers.evaluation.likelihood import measure_likelihoods
 from ftassets.workers.evaluation.measure import measure
 from ftassets.workers.evaluation.parity import compare
-from ftassets.workers.process import Report, cores, work_off
+from ftassets.workers.process import Report, cores, import_libraries, work_off
 
 
 class _Job(RootModel[AnswerJob | PerplexityJob | MetricsJob | ParityJob]):
@@ -26,6 +26,8 @@ class _Job(RootModel[AnswerJob | PerplexityJob | MetricsJob | ParityJob]):
 
 
 def _do(job: _Job, report: Report) -> dict:
+    if not isinstance(job.root, MetricsJob):
+        import_libraries("transformers.modeling_utils")
     if isinstance(job.root, AnswerJob):
         answer(job.root, report, cores())
         if job.root.forgetting:

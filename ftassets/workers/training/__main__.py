@@ -12,7 +12,7 @@ from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob
 from ftassets.durable import disk_is_full
 from ftassets.errors import in_one_line
-from ftassets.workers.process import Report, cores, terminations, work_off
+from ftassets.workers.process import Report, cores, import_libraries, terminations, work_off
 from ftassets.workers.training.own_command import train_by_command
 from ftassets.workers.training.sft import train
 
@@ -22,6 +22,7 @@ def _train(job: TrainingJob, report: Report) -> dict:
         try:
             if job.train.command:
                 return train_by_command(job, report, stop_asked).model_dump(mode="json")
+            import_libraries("trl.trainer.sft_trainer")
             return train(job, report, cores(), stop_asked).model_dump(mode="json")
         except Exception as error:
             if disk_is_full(error):
