@@ -1,6 +1,7 @@
-"""Backups of a home while requests are stored: failed and slowest requests, seconds of a first and a second backup, and of a restore.
+"""Backups of a home while its gateway answers requests: failed requests, what a backup adds to their time, seconds of backup and restore.
 
-The home has files of random bytes, as weights are, and a traffic log. Requests come at a steady rate from a thread of this process.
+The home has files of random bytes, as weights are, and a traffic log. Gateway, engine (a stub) and the commands are processes of their own;
+requests come at a steady rate, whether the ones before are answered or not.
 """
 
 import argparse
@@ -14,17 +15,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.rows import Row, Size, parse, parser, write
+import numpy as np
+import uvloop
+
+from bench.gateway import LOOP, gateway_of
+from bench.gateway_load import running_engine
+from bench.generators.http_load import Reply, paced, request
+from bench.generators.traffic_rows import fill
+from bench.rows import Done, Row, Size, parse, parser, run, write
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
-from ftassets.processes.backup import back_up, restore
-from ftassets.testing.contracts.traffic_log import exchange
 from ftassets.testing.releases import released
 
 RATE = 50  # requests a second
-ROWS = 20_000  # that the log has before
+ALONE = 10.0  # seconds of requests without a backup
 FILE = 50  # MB of a file
-SIZES = {"megabytes": Size(200, 5000, "MB of files in the home")}
+SIZES = {
+    "megabytes": Size(200, 4000, "MB of files in the home"),
+    "rows": Size(50_000, 1_500_000, "rows of its traffic log"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,48 +45,58 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     """One home, backed up twice and restored once."""
     with tempfile.TemporaryDirectory() as folder:
         home, target = Home(Path(folder) / "home"), Path(folder) / "disk"
-        released(home, "one")
+        production = released(home, "production", LOOP)
         (home.mlflow_artifacts / "weights").mkdir(parents=True)
         for number in range(max(1, options.megabytes // FILE)):
             (home.mlflow_artifacts / "weights" / f"{number}").write_bytes(os.urandom(min(FILE, options.megabytes) * 10**6))
+        fill(home, LOOP, [production], options.rows)
         log = SqliteTrafficLog(home.traffic_db)
-        log.append([exchange(-1 - number, prompt="x" * 400) for number in range(ROWS)])
-        times: list[float] = []
-        failed: list[Exception] = []
-        with _requests(log, times, failed):
-            time.sleep(2.0)
-            alone = max(times)
-            times.clear()
-            first, second = back_up(home, target), back_up(home, target)
-            slowest = max(times)
-        yield Row("requests that failed while backups were made", len(failed), "requests", "0", not failed)
-        yield Row("slowest write of a request meanwhile", slowest, "s", peer=alone, peer_name="without a backup")
-        yield Row("first backup", first.seconds, "s")
-        yield Row("second backup", second.seconds, "s")
-        yield Row("new bytes of the second backup", second.new_bytes / second.bytes * 100, "% of the home")
+        with running_engine() as engine, gateway_of(home, {production: engine}, production) as (url, _):
+            before = log.count(LOOP)
+            with requests(url) as alone:
+                time.sleep(ALONE)
+            with requests(url) as meanwhile:
+                first, second = (run("backup", target, FTASSETS_HOME=str(home.root)) for _ in range(2))
+            replies = [*alone, *meanwhile]
+            failed, rows = sum(reply.status != 200 for reply in replies), log.count(LOOP) - before
+        size = f"{first.said['bytes'] / 1e9:.1f} GB"
+        yield Row(f"of {len(meanwhile):,} requests while backups were made, those that failed", failed, "requests", "0", not failed)
+        yield Row("answers that are not in the log", len(replies) - failed - rows, "rows", "0", len(replies) - failed == rows)
+        for share, named in ((0.5, "median"), (0.99, "99 %"), (1.0, "slowest")):
+            peer = quantile(alone, share)
+            yield Row(f"answers meanwhile, {named}", quantile(meanwhile, share), "ms", peer=peer, peer_name="without a backup")
+        yield from told(f"first backup, {size}", first)
+        yield from told("second backup", second)
+        yield Row("new bytes of the second backup", second.said["new_bytes"] / second.said["bytes"] * 100, "% of the home")
         shutil.rmtree(home.root)
-        yield Row("restore, every byte checked", restore(home, target).seconds, "s")
+        yield from told("restore, every byte checked", run("restore", target, FTASSETS_HOME=str(home.root)))
+
+
+def told(what: str, done: Done) -> Iterator[Row]:
+    """How long a command took."""
+    yield Row(what, done.seconds, "s")
+    yield Row(what, done.cpu, "CPU-seconds")
+
+
+def quantile(replies: Sequence[Reply], share: float) -> float:
+    """Milliseconds in which this share of the answers was there."""
+    return float(np.quantile([reply.whole_ms for reply in replies], share))
 
 
 @contextmanager
-def _requests(log: SqliteTrafficLog, times: list[float], failed: list[Exception]) -> Iterator[None]:
-    stop = threading.Event()
+def requests(url: str) -> Iterator[list[Reply]]:
+    """Requests from many users until this ends; their replies, which are all there then."""
+    replies, stop = list[Reply](), threading.Event()
+    sent = [request(url, LOOP, f"user {number}") for number in range(100)]
 
     def send() -> None:
-        number = 0
-        while not stop.wait(1 / RATE):
-            begin = time.perf_counter()
-            try:
-                log.append([exchange(number, prompt="x" * 400)])
-            except Exception as error:  # whatever it is, the request has failed
-                failed.append(error)
-            times.append(time.perf_counter() - begin)
-            number += 1
+        while not stop.is_set():
+            replies.extend(uvloop.run(paced(url, sent, RATE, 1.0)))
 
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        yield
+        yield replies
     finally:
         stop.set()
         thread.join()

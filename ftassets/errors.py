@@ -23,6 +23,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - RefNotFound: No branch, tag or commit of that name.
     - Unreachable (also ServerUnreachable): No answer from the store; whether a commit or merge happened is unknown.
   - DemoFailed: A step of the demo failed; the message names the log to read.
+  - DumpFailed: Tables could not be copied from a database, or brought back into it; the message has the words of the program that does it.
   - EmbedderError: The embedder cannot be loaded or reached, or its vectors cannot be compared; the message says what to do.
     - ModelChanged: Another model answers behind the name of the embedder.
   - EvalReportMissing: The loop has not made that many evaluation reports yet.

@@ -23,6 +23,7 @@ Target = Annotated[Path, typer.Argument(help="Folder of the backups, on another 
 Passphrase = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the passphrase of the keys.", exists=True, dir_okay=False)
 ]
+WithoutDatabases = Annotated[bool, typer.Option("--without-databases", help="Leave PostgreSQL to its own backup.")]
 Named = Annotated[str | None, typer.Option("--backup", help="Beginning of a backup's name; without it the newest.")]
 
 
@@ -31,16 +32,18 @@ def backup(
     to: Target,
     passphrase_file: Passphrase = None,
     keep: Annotated[int | None, typer.Option(min=1, help="Keep so many of the newest backups; without it all.")] = None,
+    without_databases: WithoutDatabases = False,
     as_json: AsJson = False,
 ) -> None:
     """Store the home while everything runs; what an earlier backup in the folder has is not stored again; exit code 1 if a
     version is not whole in it.
 
-    Private keys and the salt of user hashes are stored only with a passphrase, encrypted by it.
+    Private keys and the salt of user hashes are stored only with a passphrase, encrypted by it. Traffic log and control in PostgreSQL are
+    copied by pg_dump.
     """
     from ftassets.processes.backup import back_up
 
-    made = back_up(Home.from_env(), to, _passphrase(passphrase_file), keep, _outside())
+    made = back_up(Home.from_env(), to, _passphrase(passphrase_file), keep, _outside(without_databases), not without_databases)
     if as_json:
         show_json(asdict(made))
     else:
@@ -54,6 +57,8 @@ def _show_made(made: "Made") -> None:
     typer.echo(f"made in {span(made.seconds)}; {'with' if made.with_keys else 'without'} keys")
     if not made.with_keys:
         typer.secho("without --passphrase-file a restored home has new keys, and knows no user by name", fg=typer.colors.YELLOW, err=True)
+    for what in made.databases:
+        typer.echo(f"with the tables of {what} in PostgreSQL")
     for what in made.outside:
         typer.echo(f"not in it: {what}")
     for what in made.incomplete:
@@ -80,13 +85,17 @@ def restore(
     backup: Named = None,
     passphrase_file: Passphrase = None,
     without_keys: Annotated[bool, typer.Option("--without-keys", help="Go on with new keys.")] = False,
+    without_databases: WithoutDatabases = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the home, which must not be there, from a backup; `ftassets up` then serves what served."""
+    """Make the home, which must not be there, from a backup; `ftassets up` then serves what served.
+
+    Tables that the backup has from PostgreSQL are made by pg_restore, in a database without a row of them.
+    """
     from ftassets.processes.backup import restore as make
 
     home = Home.from_env()
-    found = make(home, source, backup, _passphrase(passphrase_file), without_keys)
+    found = make(home, source, backup, _passphrase(passphrase_file), without_keys, not without_databases)
     if as_json:
         show_json({"home": str(home.root), "lost_since": found.at, **asdict(found)})
         return
@@ -104,7 +113,7 @@ def _show(found: object) -> None:
     typer.echo(
         f"backup {found.name}: {amount(found.files, 'file')}, {_size(found.bytes)}; all bytes are as stored; "
         f"{amount(found.releases, 'signed statement')} and {amount(found.versions, 'version')} verify; "
-        f"{'with' if found.with_keys else 'without'} keys"
+        f"{'with' if found.with_keys else 'without'} keys{''.join(f', with the tables of {name}' for name in found.databases)}"
     )
 
 
@@ -116,19 +125,15 @@ def _passphrase(path: Path | None) -> str | None:
     return text
 
 
-def _outside() -> list[str]:
+def _outside(without_databases: bool) -> list[str]:
     """What of the loops' state is on servers, which have backups of their own."""
     from ftassets.config import profiles
 
     said = ["the folder of the loop files with its data, which belongs in your version control"]
     if not profiles.has_servers(profiles.profile()):
         return said
-    servers = {
-        "FTASSETS_TRAFFIC_URL": "traffic log (pg_dump)",
-        "FTASSETS_CONTROL_URL": "control (pg_dump)",
-        "LAKEFS_ENDPOINT": "datasets in lakeFS",
-    }
-    servers |= {"QDRANT_URL": "vectors in Qdrant", "MLFLOW_TRACKING_URI": "MLflow's server"}
+    servers = {profiles.TRAFFIC_URL: "traffic log", profiles.CONTROL_URL: "control"} if without_databases else {}
+    servers |= {"LAKEFS_ENDPOINT": "datasets in lakeFS", "QDRANT_URL": "vectors in Qdrant", "MLFLOW_TRACKING_URI": "MLflow's server"}
     return said + [f"{what}, by that server's own backup" for name, what in servers.items() if os.environ.get(name)]
 
 

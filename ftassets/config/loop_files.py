@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ValidationError
 
 from ftassets.config.loop import LoopConfig
@@ -248,6 +246,9 @@ def rendered(attributes: Any, place: str = "") -> Any:
 
 
 def _render(template: str, place: str) -> str:
+    from jinja2 import StrictUndefined, TemplateSyntaxError
+    from jinja2.sandbox import SandboxedEnvironment
+
     try:
         return SandboxedEnvironment(undefined=StrictUndefined).from_string(template).render(env=_Environment())
     except ConfigurationError as error:

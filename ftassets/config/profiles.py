@@ -9,6 +9,7 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.control.base import Control
 from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.llm_judge.base import LlmJudge, PairwiseLlmJudge
+from ftassets.backends.postgres.base import DatabaseTables
 from ftassets.backends.run_mirror.base import RunMirror
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
@@ -72,12 +73,34 @@ def control(home: Home) -> Control:
     Raises ConfigurationError for an invalid URL, or one that this profile ignores.
     """
     if not (url := _database(CONTROL_URL, os.environ.get(CONTROL_URL))):
-        from ftassets.backends.control.files import FilesControl
-
-        return FilesControl(home.root)
+        return home_control(home)
     from ftassets.backends.control.postgres import PostgresControl
 
     return PostgresControl(url)
+
+
+def home_control(home: Home) -> Control:
+    """The files of a home, with every profile: those of a copy of one, of which no server knows."""
+    from ftassets.backends.control.files import FilesControl
+
+    return FilesControl(home.root)
+
+
+def databases() -> list[DatabaseTables]:
+    """What this profile has in PostgreSQL and not in the home; control first, for it names what others have.
+
+    Raises ConfigurationError for an invalid URL, or one that this profile ignores.
+    """
+    found = []
+    if url := _database(CONTROL_URL, os.environ.get(CONTROL_URL)):
+        from ftassets.backends.control import postgres as of_control
+
+        found.append(of_control.tables(url))
+    if url := _database(TRAFFIC_URL, os.environ.get(TRAFFIC_URL)):
+        from ftassets.backends.traffic_log import postgres as of_traffic
+
+        found.append(of_traffic.tables(url))
+    return found
 
 
 def _database(variable: str, url: str | None) -> str | None:

@@ -39,8 +39,9 @@ class Backup(Stored):
     """One backup. `at` is when it began, in epoch seconds: what a process wrote later may be missing.
 
     `sealed` are the secrets of the home, encrypted under a passphrase, with the salt of the key; both in base64, None without a
-    passphrase. `empty` are folders without files, which git wants. `outside` says what of the loops' state it does not hold. `audit` is
-    the end of the audit chain then: number and digest of its last entry.
+    passphrase. `empty` are folders without files, which git wants. `databases` are copies of tables on servers, named `CAPABILITY.dump`.
+    `outside` says what of the loops' state it does not hold. `audit` is the end of the audit chain then: number and digest of its last
+    entry.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +51,7 @@ class Backup(Stored):
     release: str
     files: tuple[BackupFile, ...]
     empty: tuple[str, ...] = ()
+    databases: tuple[BackupFile, ...] = ()
     sealed: str | None = None
     salt: str | None = None
     outside: tuple[str, ...] = ()
@@ -57,13 +59,13 @@ class Backup(Stored):
 
     @property
     def size(self) -> int:
-        """Bytes of the home that it holds."""
-        return sum(file.size for file in self.files)
+        """Bytes of the home and of databases that it holds."""
+        return sum(file.size for file in (*self.files, *self.databases))
 
     @property
     def chunks(self) -> set[str]:
         """Digests of all chunks it needs."""
-        return {chunk for file in self.files for chunk in file.chunks}
+        return {chunk for file in (*self.files, *self.databases) for chunk in file.chunks}
 
 
 def is_left_out(path: str) -> bool:

@@ -267,6 +267,11 @@ def _without_client(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "client": None}
 
 
+def _without_databases(backup: dict[str, Any]) -> dict[str, Any]:
+    """Backups have copies of tables on servers since 2."""
+    return {**backup, "databases": ()}
+
+
 def _not_told(row: dict[str, Any]) -> dict[str, Any]:
     """Rows say since 5 whether the answer declines, and whether it is in another language than its request."""
     return {**row, "refused": None, "other_language": None}
@@ -386,7 +391,7 @@ _ALL = (
         "a line of `audit/chain.jsonl`", _FIELD, "`ftassets audit`, `ftassets backup`", "`ftassets audit`"),
     Kind("backup", "a backup of a home",
         "`backups/NAME.json` in the folder of the backups; its name ends with 12 characters of its digest", _FIELD, "`ftassets backup`",
-        "`ftassets restore`, `ftassets verify-backup`"),
+        "`ftassets restore`, `ftassets verify-backup`", 2, {1: _without_databases}),
     Kind("query_vectors", "vectors of queries",
         "`vectors/LOOP.EMBEDDER/` with `embedder.json`, or collection `PREFIX-LOOP-EMBEDDER` of a Qdrant server",
         "`format` in `embedder.json`, or in the collection's metadata", "asset query_embeddings", "assets, `ftassets drift`"),

@@ -13,8 +13,9 @@ def _ranges(codes: list[int]) -> str:
 
 
 # For sets of patterns. Combining marks belong to the letter before them: the vowels of Hindi and Thai, accents that stand for themselves.
-# All of Unicode's lie in these blocks.
-MARKS = _ranges([code for code in (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)) if unicodedata.category(chr(code)) in ("Mn", "Mc")])
+# All of Unicode's are in these blocks, between which are those of Chinese characters, of Hangul and for private use.
+_BLOCKS = (range(0x300, 0x3400), range(0xA600, 0xAC00), range(0xFB00, 0x17000), range(0x1B000, 0x20000), range(0xE0100, 0xE01F0))
+MARKS = _ranges([code for codes in _BLOCKS for code in codes if unicodedata.category(chr(code)) in ("Mn", "Mc")])
 CJK = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff"
 CJK += "\u3400-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
 SOUTH_EAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\uaa60-\uaa7f"  # Thai, Lao, Myanmar, Khmer

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,11 +26,13 @@ from filelock import FileLock, Timeout
 import ftassets
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, parse_manifest, read_manifest, verify_folder
 from ftassets.backends.control.audit import seal
+from ftassets.backends.control.base import Control
 from ftassets.backends.control.journal import read_state
-from ftassets.backends.control.releases import SUFFIXES, Releases
+from ftassets.backends.control.releases import FOLDER, SUFFIXES, Releases
+from ftassets.backends.postgres.base import DatabaseTables
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.config.home import Home
-from ftassets.config.profiles import control, verifier
+from ftassets.config.profiles import control, databases, home_control, verifier
 from ftassets.domain.backup import CHUNK, PASSES, SECRETS, Backup, BackupFile, is_left_out, pass_of
 from ftassets.domain.beginnings import the_one
 from ftassets.domain.canonical import canonical_json
@@ -41,7 +43,7 @@ from ftassets.wording import amount
 _SQLITE = b"SQLite format 3\0"
 _CHUNKS, _BACKUPS = "chunks", "backups"
 _BUSY_SECONDS = 60.0  # that a copy of a database waits for a writer
-_RESTORING, _COPY = ".restoring", ".copy-"
+_RESTORING, _COPY, _DUMP = ".restoring", ".copy-", ".dump"
 
 
 class BackupDamaged(FtassetsError):
@@ -52,7 +54,8 @@ class BackupDamaged(FtassetsError):
 class Made:
     """A backup that was made: its name, files and bytes in all, bytes that were new, bytes of old backups that were removed, seconds.
 
-    `incomplete` says of each version what the backup does not have of it.
+    `databases` are the capabilities whose tables it has from a server. `incomplete` says of each version what the backup does not have of
+    it.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Made:
     removed_bytes: int
     seconds: float
     with_keys: bool
+    databases: Sequence[str]
     outside: Sequence[str]
     incomplete: Sequence[str]
 
@@ -81,16 +85,26 @@ class Verified:
     versions: int
     with_keys: bool
     seconds: float
+    databases: Sequence[str] = ()
     incomplete: Sequence[str] = ()
 
 
-def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int | None = None, outside: Sequence[str] = ()) -> Made:
+def back_up(
+    home: Home,
+    target: Path,
+    passphrase: str | None = None,
+    keep: int | None = None,
+    outside: Sequence[str] = (),
+    with_databases: bool = True,
+) -> Made:
     """Store the home in the folder; with `keep` only so many of its newest backups stay, unless it is incomplete.
 
     Requests go on meanwhile.
 
     Databases are copied by SQLite's own backup, all at one moment each; a file that did not change since the last backup is not read.
-    Raises InvalidInput for a folder in the home or without a home, OSError, BackupDamaged if another backup runs.
+    With `with_databases` what the profile has in PostgreSQL is copied too, by pg_dump.
+    Raises InvalidInput for a folder in the home or without a home, OSError, BackupDamaged if another backup runs, and what `DatabaseTables`
+    raise: nothing is stored then.
     """
     begin, at = time.monotonic(), time.time()
     if not home.root.is_dir():
@@ -105,6 +119,7 @@ def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int |
         head = seal(control(home), verifier(home), at)
         store = _Chunks(target)
         files, empty = list[BackupFile](), list[str]()
+        dumps = _dumped(store, target, databases()) if with_databases else ()  # before what they name
         for number in PASSES:
             empty.clear()
             for path in sorted(path for path in _paths(home.root, empty) if pass_of(path) == number):
@@ -118,6 +133,7 @@ def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int |
             release=ftassets.__version__,
             files=tuple(files),
             empty=tuple(empty),
+            databases=dumps,
             sealed=sealed,
             salt=salt,
             outside=tuple(outside),
@@ -128,7 +144,18 @@ def back_up(home: Home, target: Path, passphrase: str | None = None, keep: int |
         incomplete = _incomplete(target, files)
         removed = _prune(target, keep) if keep and not incomplete else 0  # an earlier one may be the last that has it whole
     seconds = time.monotonic() - begin
-    return Made(name, len(files), made.size, store.new_bytes, removed, seconds, sealed is not None, made.outside, incomplete)
+    return Made(
+        name=name,
+        files=len(files),
+        bytes=made.size,
+        new_bytes=store.new_bytes,
+        removed_bytes=removed,
+        seconds=seconds,
+        with_keys=sealed is not None,
+        databases=[_capability(dump) for dump in dumps],
+        outside=made.outside,
+        incomplete=incomplete,
+    )
 
 
 def names(target: Path) -> list[str]:
@@ -147,7 +174,7 @@ def verify(target: Path, name: str | None = None, passphrase: str | None = None)
     if passphrase is not None:
         _opened(found, passphrase)
     digests, faults = dict[str, str](), list[str]()
-    for file in found.files:
+    for file in (*found.files, *found.databases):
         digests[file.path] = file.digest
         try:
             for _ in _bytes(target, file):
@@ -163,16 +190,26 @@ def verify(target: Path, name: str | None = None, passphrase: str | None = None)
             if manifest or file.path.startswith("releases/") or (file.path.startswith("keys/") and file.path.endswith(".pem")):
                 _write(target, small.root, file)
         versions = _versions_in(small, digests)
-        releases = _releases_in(small)
-    return Verified(name, found.at, len(found.files), found.size, releases, versions, found.sealed is not None, time.monotonic() - begin)
+        releases = _releases_in(Releases(home_control(small), verifier(small)), home_control(small).names(FOLDER))
+    dumps, seconds = [_capability(dump) for dump in found.databases], time.monotonic() - begin
+    return Verified(name, found.at, len(found.files), found.size, releases, versions, found.sealed is not None, seconds, dumps)
 
 
-def restore(home: Home, target: Path, name: str | None = None, passphrase: str | None = None, without_keys: bool = False) -> Verified:
+def restore(
+    home: Home,
+    target: Path,
+    name: str | None = None,
+    passphrase: str | None = None,
+    without_keys: bool = False,
+    with_databases: bool = True,
+) -> Verified:
     """Make the home from a backup (the newest unless named), which is checked on the way; it appears in one step, whole.
 
-    A version that is not whole is restored as far as it goes, and named, unless an endpoint's state names it.
+    A version that is not whole is restored as far as it goes, and named, unless an endpoint's state names it. With `with_databases` the
+    tables that the backup has from servers are made first, in databases without a row of them, and are gone again if the home cannot be
+    made.
     Raises InvalidInput if there is a home already, it is a mount point, or the backup has keys and neither a passphrase nor
-    `without_keys` is given, BackupDamaged, OSError.
+    `without_keys` is given, BackupDamaged, OSError, and what `DatabaseTables` raise.
     """
     begin = time.monotonic()
     if home.root.exists() and any(home.root.iterdir()):
@@ -185,6 +222,7 @@ def restore(home: Home, target: Path, name: str | None = None, passphrase: str |
     if found.sealed and passphrase is None and not without_keys:
         raise InvalidInput("the backup has the home's keys: give --passphrase-file, or --without-keys to go on with new ones")
     opened = _opened(found, passphrase) if found.sealed and passphrase is not None else {}
+    tables = _tables_for(found) if with_databases else {}
     place = home.root.with_name(f"{home.root.name}{_RESTORING}")
     if place.exists():
         shutil.rmtree(place)  # of a restore that was killed
@@ -197,8 +235,32 @@ def restore(home: Home, target: Path, name: str | None = None, passphrase: str |
         _private(place / path, content)
     if (place / "keys").exists():
         (place / "keys").chmod(0o700)
-    made = Home(place)
-    releases, versions, incomplete = _releases_in(made), 0, dict[str, str]()
+    loaded = list[DatabaseTables]()
+    try:
+        for dump, of in tables.items():
+            _write(target, place, dump)
+            of.load(place / dump.path)
+            loaded.append(of)
+            (place / dump.path).unlink()
+        releases, versions, incomplete = _checked(Home(place), name)
+        for top, _, _ in os.walk(place, topdown=False):
+            sync_folder(Path(top))
+        if home.root.exists():
+            home.root.rmdir()
+        place.rename(home.root)
+    except BaseException:
+        for of in loaded:
+            of.drop()
+        raise
+    sync_folder(home.root.parent)
+    wrong, dumps, seconds = tuple(incomplete.values()), [each.name for each in loaded], time.monotonic() - begin
+    return Verified(name, found.at, len(found.files), found.size, releases, versions, bool(opened), seconds, dumps, wrong)
+
+
+def _checked(made: Home, name: str) -> tuple[int, int, dict[str, str]]:
+    """Number of signed statements and of whole versions of a restored home, and what is wrong with others. Raises BackupDamaged."""
+    stores, versions, incomplete = control(made), 0, dict[str, str]()
+    releases = _releases_in(Releases(stores, verifier(made)), stores.names(FOLDER))
     for folder in sorted(made.versions.glob("*/manifest.json")):
         try:
             verify_folder(folder.parent)
@@ -206,16 +268,9 @@ def restore(home: Home, target: Path, name: str | None = None, passphrase: str |
             incomplete[folder.parent.name] = str(error)
         else:
             versions += 1
-    if incomplete and (needed := _running(made) & incomplete.keys()):
+    if incomplete and (needed := _running(stores) & incomplete.keys()):
         raise BackupDamaged(f"backup {name}: an endpoint needs it: {incomplete[min(needed)]}; take another backup")
-    for top, _, _ in os.walk(place, topdown=False):
-        sync_folder(Path(top))
-    if home.root.exists():
-        home.root.rmdir()
-    place.rename(home.root)
-    sync_folder(home.root.parent)
-    seconds = time.monotonic() - begin
-    return Verified(name, found.at, len(found.files), found.size, releases, versions, bool(opened), seconds, tuple(incomplete.values()))
+    return releases, versions, incomplete
 
 
 class _Chunks:
@@ -443,25 +498,55 @@ def _incomplete(target: Path, files: Sequence[BackupFile]) -> list[str]:
     return said
 
 
-def _running(home: Home) -> set[str]:
+def _running(stores: Control) -> set[str]:
     """Versions that the state of an endpoint names. Raises StateDamaged: then nothing tells which may be incomplete."""
-    stores = control(home)
-    loops = {name.removesuffix(".state.json") for name in stores.names("gateway")} | set(stores.names("releases"))
+    loops = {name.removesuffix(".state.json") for name in stores.names("gateway")} | set(stores.names(FOLDER))
     return set[str]().union(*(state.running for loop in loops if (state := read_state(stores, loop)) is not None))
 
 
-def _releases_in(home: Home) -> int:
-    """Number of signed statements, all of which a trusted key signed. Raises BackupDamaged."""
-    releases, count = Releases(control(home), verifier(home)), 0
-    for folder in sorted(home.releases.glob("*/")):
+def _releases_in(releases: Releases, loops: Iterable[str]) -> int:
+    """Number of signed statements of loops, all of which a trusted key signed. Raises BackupDamaged."""
+    count = 0
+    for loop in sorted(loops):
         for kind in SUFFIXES:
-            for version in releases.versions(folder.name, kind):
+            for version in releases.versions(loop, kind):
                 try:
-                    releases.read(folder.name, version, kind)
+                    releases.read(loop, version, kind)
                 except SignatureInvalid as error:
-                    raise BackupDamaged(f"the {kind} of version {version[:12]} of {folder.name} does not verify: {error}") from error
+                    raise BackupDamaged(f"the {kind} of version {version[:12]} of {loop} does not verify: {error}") from error
                 count += 1
     return count
+
+
+def _dumped(store: _Chunks, target: Path, tables: Iterable[DatabaseTables]) -> tuple[BackupFile, ...]:
+    """Store copies of tables, as far as there are any; they pass through the folder of the backups."""
+    found = []
+    with tempfile.TemporaryDirectory(prefix=_COPY, dir=target) as folder:
+        for of in tables:
+            path = Path(folder) / f"{of.name}{_DUMP}"
+            if not of.dump(path):
+                continue
+            with path.open("rb") as file:
+                found.append(_chunked(store, path.name, 0o600, iter(lambda file=file: file.read(CHUNK), b""), None))  # type: ignore[misc]
+            path.unlink()
+    return tuple(found)
+
+
+def _tables_for(found: Backup) -> dict[BackupFile, DatabaseTables]:
+    """Where the tables of a backup go. Raises InvalidInput if that is not set, or not empty."""
+    known = {of.name: of for of in databases()}
+    for dump in found.databases:
+        if (name := _capability(dump)) not in known:
+            raise InvalidInput(
+                f"the backup has the {name} of a PostgreSQL server: set FTASSETS_PROFILE and the URL of a database (deploy/README.md), "
+                "or give --without-databases"
+            )
+        known[name].check_empty()
+    return {dump: known[_capability(dump)] for dump in found.databases}
+
+
+def _capability(dump: BackupFile) -> str:
+    return dump.path.removesuffix(_DUMP)
 
 
 @contextmanager

@@ -27,5 +27,7 @@ def test_what_names_others_is_copied_before_them() -> None:
 def test_a_stored_backup_is_read() -> None:
     sample = (ROOT / "ftassets_tests" / "samples" / "v3" / "backup.json").read_bytes()
     found = Backup.parse(sample)
-    assert (len(found.files), found.size, len(found.chunks)) == (2, 12, 3)
+    assert (len(found.files), len(found.databases), found.size, len(found.chunks)) == (2, 1, 16, 4)
     assert Backup.parse(found.document()) == found
+    before = Backup.parse((ROOT / "ftassets_tests" / "samples" / "v3" / "backup_1.json").read_bytes())
+    assert before == found.model_copy(update={"databases": ()})

@@ -16,18 +16,21 @@ from typer.testing import CliRunner
 
 from ftassets.backends.control.audit import Head, faults
 from ftassets.backends.control.files import FilesControl
-from ftassets.backends.control.journal import Journal
+from ftassets.backends.control.journal import Journal, read_state
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.main import app
+from ftassets.config import profiles
 from ftassets.config.home import Home
+from ftassets.config.profiles import CONTROL_URL, TRAFFIC_URL
 from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.errors import InvalidInput
 from ftassets.processes.backup import BackupDamaged, back_up, names, newest, restore, verify
 from ftassets.testing.contracts.traffic_log import exchange
+from ftassets.testing.postgres_server import PostgresServer
 from ftassets.testing.releases import attest, make_version, released
 from ftassets.testing.tiny_model import make_tiny_model
 
@@ -273,6 +276,73 @@ def test_nothing_is_written_over_and_nothing_into_the_home(home: Home, target: P
         restore(home, target)
     with pytest.raises(InvalidInput, match="there is no home"):
         back_up(Home(target / "nowhere"), target)
+
+
+@pytest.fixture
+def on_servers(home: Home, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of the database that has log and control of the home, with a released version in production and requests."""
+    url = postgres.account()
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    monkeypatch.setenv("FTASSETS_HOME", str(home.root))
+    for variable in (TRAFFIC_URL, CONTROL_URL):
+        monkeypatch.setenv(variable, url)
+    shutil.rmtree(home.releases)
+    Journal(profiles.control(home)).record("support", "start", "ben", "first", EndpointState(production=released(home, "two")), 1.0)
+    shutil.rmtree(home.releases)  # which control has
+    profiles.traffic_log(home).append([exchange(n) for n in range(5)])
+    return url
+
+
+def test_log_and_control_in_postgresql_come_back_with_the_home(on_servers: str, home: Home, target: Path) -> None:
+    log, tables = profiles.traffic_log(home), profiles.databases()
+    rows, state = log.exchanges("voice"), read_state(profiles.control(home), "support")
+    made = CliRunner().invoke(app, ["backup", str(target), "--json"])
+    said = json.loads(made.stdout)
+    assert (said["databases"], len(said["outside"])) == (["control", "traffic_log"], 1), made.stderr
+    second = back_up(home, target)
+    assert second.new_bytes < said["bytes"] / 2, "tables that did not change are hardly stored again"
+    assert list(verify(target).databases) == ["control", "traffic_log"]
+    log.append([exchange(99)])
+    shutil.rmtree(home.root)
+    refused = CliRunner().invoke(app, ["restore", str(target)])
+    assert (refused.exit_code, "has rows, and nothing is written over" in refused.stderr, home.root.exists()) == (1, True, False)
+    for each in tables:
+        each.drop()
+    restored = CliRunner().invoke(app, ["restore", str(target)])
+    assert restored.exit_code == 0, restored.stderr
+    assert "1 signed statement and 2 versions verify; without keys, with the tables of control, with the tables of traffic_log" in " ".join(
+        restored.stdout.split()
+    )
+    assert (log.exchanges("voice"), read_state(profiles.control(home), "support")) == (rows, state)
+    assert not list(home.root.glob("*.dump"))
+
+
+def test_tables_are_gone_again_if_the_home_cannot_be_made(on_servers: str, home: Home, target: Path) -> None:
+    state = read_state(profiles.control(home), "support")
+    assert state is not None
+    [production] = state.running
+    (home.versions / production / "merged" / "model.safetensors").write_text("other weights")
+    back_up(home, target)
+    shutil.rmtree(home.root)
+    for each in profiles.databases():
+        each.drop()
+    with pytest.raises(BackupDamaged, match="an endpoint needs it: version"):
+        restore(home, target)
+    for each in profiles.databases():
+        assert not each.dump(target / "none")
+
+
+def test_without_databases_a_home_comes_back_next_to_its_tables(
+    on_servers: str, home: Home, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(home, target)
+    shutil.rmtree(home.root)
+    assert restore(home, target, with_databases=False).releases == 1, "those of the table that was left alone"
+    shutil.rmtree(home.root)
+    for variable in (TRAFFIC_URL, CONTROL_URL, "FTASSETS_PROFILE"):
+        monkeypatch.delenv(variable)
+    with pytest.raises(InvalidInput, match="the backup has the control of a PostgreSQL server: set FTASSETS_PROFILE"):
+        restore(home, target)
 
 
 @pytest.mark.models

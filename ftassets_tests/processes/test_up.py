@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
 from ftassets.domain.chat import Asked
 from ftassets.domain.release.version import VersionManifest
+from ftassets.processes.backup import back_up, restore
 from ftassets.processes.code_location import loading, silent_daemons
 from ftassets.processes.supervisord_conf import supervisor_socket
 from ftassets.processes.up import MARK, OPTIONS, UpFailed, down, end_strays, free_ports, running, up
@@ -102,7 +104,7 @@ def tiny_release(home: Home, name: str = "first") -> str:
 
 
 @pytest.mark.slow
-def test_real_model_server_through_every_kill(clean, loops):
+def test_real_model_server_through_every_kill_and_the_loss_of_its_disk(clean, loops, tmp_path):
     home, ports = clean, free_ports()
     up(home, ports, code=None, loops=loops, foreground=False)
     digest, serving = tiny_release(home), GatewayServing(home)
@@ -156,6 +158,9 @@ def test_real_model_server_through_every_kill(clean, loops):
     wait_until(lambda: answers(ask), 90)
     assert running(home)
 
+    said = ask().json()["choices"]
+    back_up(home, tmp_path / "disk", "correct horse")  # while it serves
+
     # weights that were changed on disk do not come back
     weights = home.versions / digest / "merged" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
@@ -172,6 +177,15 @@ def test_real_model_server_through_every_kill(clean, loops):
     assert running(home) is None
     with pytest.raises(ServingError, match="ftassets up"):
         serving.state("support")
+
+    # the home is gone, and a restored one answers byte for byte what it answered
+    shutil.rmtree(home.root)
+    found = restore(home, tmp_path / "disk", passphrase="correct horse")
+    assert (found.releases, found.versions, found.incomplete) == (1, 1, ())
+    up(home, ports, code=None, loops=loops, foreground=False)
+    wait_until(lambda: answers(ask), 90)
+    again = ask()
+    assert (again.json()["choices"], again.headers["x-ftassets-version"]) == (said, digest)
 
 
 def engine(digest: str) -> psutil.Process | None:

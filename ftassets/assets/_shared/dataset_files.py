@@ -181,10 +181,10 @@ def row_names(content: bytes, kind: str = "dataset_rows") -> list[dict[str, Any]
     """Id, source, request id and user of each row of a file, also of rows that this release does not accept. Reads no text."""
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(io.BytesIO(content))
-    formats.checked(kind, _format(schema))
-    names = [name for name in ("id", "source", "request_id", "user") if name in schema.names]
-    return pq.read_table(io.BytesIO(content), columns=names).to_pylist()
+    file = pq.ParquetFile(io.BytesIO(content))  # `read_table` imports pandas
+    formats.checked(kind, _format(file.schema_arrow))
+    names = [name for name in ("id", "source", "request_id", "user") if name in file.schema_arrow.names]
+    return file.read(columns=names).to_pylist()
 
 
 def without_rows(content: bytes, gone: Sequence[bool]) -> bytes:
@@ -317,13 +317,12 @@ def read_splits(store: DatasetStore, ref: str, loop: str, bad: list[Quarantined]
 
 
 def names_in_dataset(
-    store: DatasetStore, ref: str, loop: str, wanted: Callable[[Mapping[str, Any]], bool], known: dict[str, list[dict[str, Any]]]
+    store: DatasetStore, commit: str, loop: str, wanted: Callable[[Mapping[str, Any]], bool], known: dict[str, list[dict[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
-    """The wanted ones of the `row_names` of all splits at `ref`. Raises what `read_splits` raises, but for a row.
+    """The wanted ones of the `row_names` of all splits at a commit. Raises what `read_splits` raises, but for a row.
 
     `known` keeps them by the digest of their file, for the next call with the same `wanted`: datasets share most files.
     """
-    commit = store.resolve(ref)
     for split, shards in read_index(store, commit, loop).shards.items():
         for shard in shards:
             if shard.digest not in known:

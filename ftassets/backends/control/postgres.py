@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from ftassets.backends.control.base import Control, ControlUnreachable, ControlUnusable, Locked, Overtaken
 from ftassets.backends.control.postgres_lock import RowLock
+from ftassets.backends.postgres.base import DatabaseTables
+from ftassets.backends.postgres.dump import PostgresTables
 from ftassets.backends.postgres.pool import Connections, Link, Use, errors, is_lost, reason, state_of
 from ftassets.domain.keys import checked
 
@@ -39,6 +41,12 @@ _NAMES = """
     SELECT DISTINCT split_part(substr(key, length(:folder) + 2), '/', 1)
     FROM (SELECT key FROM control_document UNION ALL SELECT key FROM control_log) AS known
     WHERE key > CAST(:folder AS text) || '/' AND key < CAST(:folder AS text) || '0'"""  # 0 comes after /
+
+
+def tables(url: str) -> DatabaseTables:
+    """All that control has in a database, for a backup. Raises as `PostgresControl` does."""
+    names = ("document", "log", "line", "schema")
+    return PostgresTables("control", url, _USE, [f"control_{name}" for name in names], "control_schema")
 
 
 class PostgresControl(Control):

@@ -8,6 +8,7 @@ What is staged on a branch is a tree under `refs/staging/<branch>`; commit metad
 
 import json
 import shutil
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,17 @@ class GitDatasetStore(DatasetStore):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._kept = threading.local()  # the repository of `opened`
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        before = getattr(self._kept, "repo", None)
+        with self._reading() as repo:
+            self._kept.repo = repo
+            try:
+                yield
+            finally:
+                self._kept.repo = before
 
     def branch(self, name: str, source: str = "main") -> str:
         with self._writing() as repo:
@@ -135,7 +147,7 @@ class GitDatasetStore(DatasetStore):
 
     def get_commit(self, ref: str) -> Commit:
         with self._reading() as repo:
-            return _commit(_git_commit(repo, _resolve(repo, ref)))
+            return _commit(_named(repo, ref))
 
     def log(self, ref: str, limit: int = 100) -> Commits:
         with self._reading() as repo:
@@ -144,23 +156,23 @@ class GitDatasetStore(DatasetStore):
 
     def list(self, ref: str, prefix: str = "") -> Paths:
         with self._reading() as repo:
-            entries = repo.object_store.iter_tree_contents(_tree(repo, _resolve(repo, ref)))
+            entries = repo.object_store.iter_tree_contents(_named(repo, ref).tree)
             paths = [entry.path.decode() for entry in entries if entry.path is not None]
         return sorted(path for path in paths if path.startswith(prefix))
 
     def read(self, ref: str, path: str) -> bytes:
         with self._reading() as repo:
-            blob = repo.object_store[_lookup(repo, _tree(repo, _resolve(repo, ref)), path)]
+            blob = repo.object_store[_lookup(repo, _named(repo, ref).tree, path)]
             assert isinstance(blob, Blob)
             return blob.data
 
     def checksum(self, ref: str, path: str) -> str:
         with self._reading() as repo:
-            return _lookup(repo, _tree(repo, _resolve(repo, ref)), path).decode()
+            return _lookup(repo, _named(repo, ref).tree, path).decode()
 
     def diff(self, left: str, right: str) -> Changes:
         with self._reading() as repo:
-            before, after = _tree(repo, _resolve(repo, left)), _tree(repo, _resolve(repo, right))
+            before, after = _named(repo, left).tree, _named(repo, right).tree
             changes = []
             for (old, new), _, _ in repo.object_store.tree_changes(before, after):
                 path = new if new is not None else old
@@ -193,6 +205,10 @@ class GitDatasetStore(DatasetStore):
 
     @contextmanager
     def _reading(self) -> Iterator[Repo]:
+        if (kept := getattr(self._kept, "repo", None)) is not None:
+            with self._whole():
+                yield kept
+            return
         if not self._path.exists():
             with self._lock():
                 self._create()
@@ -218,9 +234,13 @@ class GitDatasetStore(DatasetStore):
 
     @contextmanager
     def _opened(self) -> Iterator[Repo]:
+        with self._whole(), Repo(str(self._path)) as repo:
+            yield repo
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
         try:
-            with Repo(str(self._path)) as repo:
-                yield repo
+            yield
         except (NotGitRepository, FileFormatException, ChecksumMismatch, zlib.error) as error:
             raise DatasetError(
                 f"the dataset store {self._path} is damaged ({error}): restore it from a copy, or move it away to start with an empty one"
@@ -280,15 +300,20 @@ def _ref(kind: str, name: str) -> Ref:
 
 
 def _resolve(repo: Repo, name: str) -> ObjectID:
+    """Id of the commit of a branch, a tag or a commit id."""
+    return _named(repo, name).id
+
+
+def _named(repo: Repo, name: str) -> GitCommit:
     """Commit of a branch, a tag or a commit id."""
     for kind in ("heads", "tags"):
         ref = Ref(f"refs/{kind}/{name}".encode())
         if check_ref_format(ref) and ref in repo.refs:
-            return repo.refs[ref]
+            return _git_commit(repo, repo.refs[ref])
     sha = ObjectID(name.encode())
     try:
-        if len(sha) == 40 and bytes.fromhex(name) and isinstance(repo.object_store[sha], GitCommit):
-            return sha
+        if len(sha) == 40 and bytes.fromhex(name) and isinstance(found := repo.object_store[sha], GitCommit):
+            return found
     except (ValueError, KeyError):
         pass
     raise RefNotFound(f"there is no branch, tag or commit {name!r}")

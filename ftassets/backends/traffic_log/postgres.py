@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 from dataclasses import asdict, fields
 from typing import Any
 
+from ftassets.backends.postgres.base import DatabaseTables
+from ftassets.backends.postgres.dump import PostgresTables
 from ftassets.backends.postgres.pool import Connections, Link, Use, errors, is_lost, reason
 from ftassets.backends.traffic_log.base import (
     PAGE,
@@ -339,6 +341,12 @@ _REMEMBERED = """SELECT id FROM traffic_forgotten WHERE CAST(:user AS text) IS N
 _NAMED = "(SELECT json_array_elements_text(CAST(:names AS json)))"
 _AGAIN = "forget them once more, when the server has room for a second copy of the log and no long query reads from it"
 _ESCAPES = {0: "\x010", 1: "\x011"}
+
+
+def tables(url: str) -> DatabaseTables:
+    """All that a traffic log has in a database, for a backup. Raises as `PostgresTrafficLog` does."""
+    names = ("exchange", "feedback", "forgotten", "shadow", "schema")
+    return PostgresTables("traffic_log", url, _USE, [f"traffic_{name}" for name in names], "traffic_schema")
 
 
 class PostgresTrafficLog(TrafficLog):

@@ -18,7 +18,7 @@ from ftassets.domain.backtest import LIMITS, Backtested, Unknown, drift_verdict,
 from ftassets.domain.drift.alarms import WindowVerdict
 from ftassets.domain.drift.comparison import ALARMS, DriftVerdict, concentration_threshold, novelty_thresholds
 from ftassets.domain.drift.novelty import NOVELTY
-from ftassets.domain.drift.reference import Reference
+from ftassets.domain.drift.reference import Reference, calibrated_for
 from ftassets.domain.gates.decision import GateDecision, of_then
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.retrain import Action, Situation
@@ -99,9 +99,11 @@ def _drift(
     rows, length, whole = list[Backtested](), own.retrain_on.drift.window, True
     verdicts: list[tuple[float, str | None, WindowVerdict | None, bool]] = []
 
+    rate = rate_of(policy)
+
     @lru_cache(maxsize=4)
-    def reference(commit: str, version: str) -> Reference:
-        return Reference.from_arrays(unpack_arrays(store.read(commit, reference_path(own.name, version))))
+    def reference(commit: str, version: str) -> Reference:  # calibrated once for all of its reports
+        return calibrated_for(Reference.from_arrays(unpack_arrays(store.read(commit, reference_path(own.name, version)))), rate)
 
     for digest in report_digests(artifacts, own.name, "drift"):
         try:
@@ -112,7 +114,7 @@ def _drift(
             whole = False
             continue
         try:
-            now = drift_verdict(report, own, policy, _thresholds(report, reference, policy))
+            now = drift_verdict(report, own, policy, _thresholds(report, reference, rate))
             rows.append(Backtested("drift", at, f"report {digest[:12]}", was.value, now.value))
             verdicts.append((at, version, WindowVerdict(at - length, at, now), now is was))
         except (Unknown, ValueError, KeyError) as error:
@@ -121,9 +123,9 @@ def _drift(
     return rows, sorted(verdicts, key=lambda each: each[0], reverse=True), whole
 
 
-def _thresholds(report: Mapping[str, Any], reference: Any, policy: LoopConfig) -> dict[str, float] | None:
+def _thresholds(report: Mapping[str, Any], reference: Any, rate: float) -> dict[str, float] | None:
     """Thresholds at the policy's rate; None if the reference is not there, or not needed."""
-    commit, version, rate = report["reference_commit"], report["production"], rate_of(policy)
+    commit, version = report["reference_commit"], report["production"]
     if not report["statistics"] or report["false_alarm_rate"] == rate or not commit:
         return None
     try:

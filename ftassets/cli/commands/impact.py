@@ -24,7 +24,7 @@ from ftassets.backends.artifacts.versions import digests, load_manifest
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.journal import read_transitions
 from ftassets.backends.control.releases import Releases
-from ftassets.backends.control.served import count_served
+from ftassets.backends.control.served import count_for
 from ftassets.backends.dataset_store.base import Commit, DatasetError, DatasetStore, RefNotFound
 from ftassets.backends.signer.base import SignatureInvalid, Signer
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -39,6 +39,7 @@ _SHORTEST = 8  # characters of a digest that name a version or a base
 # in canonical JSON a quote inside of a text has a backslash before it, so that none of these can be part of one
 _NAMED = re.compile(rb'"(candidate|dataset_commit|golden_commit)":"([0-9a-f]+)"')
 _ALL = 100_000  # commits
+COUNT_SECONDS = 0.5  # for answers that nobody counted yet: a first count of a long log takes minutes
 
 
 @dataclass
@@ -79,6 +80,11 @@ def impact(of: Stores, subject: str) -> Impact:
 
     Raises InvalidInput if nothing here is called so, and what the stores raise.
     """
+    with of.datasets.opened():
+        return _impact(of, subject)
+
+
+def _impact(of: Stores, subject: str) -> Impact:
     made = Impact(subject, "")
     manifests = _manifests(of, made)
     history = of.datasets.log("main", limit=_ALL)
@@ -233,7 +239,7 @@ def _descendants(manifests: Mapping[str, VersionManifest], found: Mapping[str, s
 
 
 def _follow_versions(of: Stores, made: Impact, versions: Collection[str], commits: Collection[str]) -> None:
-    releases, now = Releases(of.control, of.signer), time.time()
+    releases, now, deadline = Releases(of.control, of.signer), time.time(), time.monotonic() + COUNT_SECONDS
     loops = sorted({*of.loops, *(each["loop"] for each in made.versions if each["loop"]), *(each["loop"] for each in made.datasets)} - {""})
     for loop in loops:
         for digest in report_digests(of.artifacts, loop, "eval"):
@@ -251,7 +257,12 @@ def _follow_versions(of: Stores, made: Impact, versions: Collection[str], commit
             made.endpoints += [{"loop": loop, **each} for each in _served(of.control, loop, versions)]
         except StateDamaged as error:
             made.unknown.append(str(error))
-        sums = count_served(of.control, of.log, loop, now).since(0.0) if versions else {}
+        if not versions:
+            continue
+        served, behind = count_for(of.control, of.log, loop, now, deadline - time.monotonic())
+        if behind is not None:
+            made.unknown.append(f"answers of {loop} that came after {utc(behind)} are not counted yet: ftassets cost {loop} counts them")
+        sums = served.since(0.0)
         made.answers += [{"loop": loop, "version": v, "answers": sums[v].answers} for v in sorted(versions) if v in sums]
 
 

@@ -10,9 +10,7 @@ from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.domain.personal_data.finding import find
 from ftassets.domain.personal_data.spans import Finder
-from ftassets.domain.personal_data.texts import tool_names, tools_without_personal_data, without_personal_data
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.wording import amount
 
@@ -58,6 +56,9 @@ def scrubbed(rows: Iterable[P], loop: "LoopConfig", names: Finder | None = None)
     """The rows without personal data, and those that were dropped, by the rules of the curation step `pii` and the loop's settings."""
     if "pii" in loop.dataset.skip:
         return list(rows), []
+    from ftassets.domain.personal_data.finding import find  # compiles many patterns
+    from ftassets.domain.personal_data.texts import tool_names, tools_without_personal_data, without_personal_data
+
     form = loop.task.form
     kept: list[P] = []
     dropped: list[Quarantined] = []

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ftassets.domain.personal_data.texts import scrubbed_text
 from ftassets.wording import amount
 
 OWN = {"id", "slice", "group", "quality_score"}
@@ -69,6 +68,8 @@ def turns_of(row: Any) -> Turns:
 
 def unread_fields(row: Mapping[str, Any]) -> list[str]:
     """Names of the fields of such a row that have a number or a flag which nothing reads, without personal data: reports list them."""
+    from ftassets.domain.personal_data.texts import scrubbed_text  # compiles many patterns
+
     shape = next(shape for name, shape in _SHAPES.items() if name in row)
     return sorted(scrubbed_text(str(name)) for name in _unused(row, shape) if row[name] not in (None, [], {}, ""))
 

@@ -12,7 +12,6 @@ from ftassets.domain.canonical import digest_of, is_text, read_record
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
 from ftassets.domain.dataset.row_shapes import turns_of, unread_fields
 from ftassets.domain.json_items import DamagedArray, numbered_items
-from ftassets.domain.personal_data.finding import find
 from ftassets.errors import reason_of
 from ftassets.wording import amount
 
@@ -128,6 +127,8 @@ def shown(text: str) -> str:
     """The beginning of a text for people, at most 500 characters; it ends before personal data that the cut would make unrecognisable."""
     if len(text) <= _SHOWN:
         return text
+    from ftassets.domain.personal_data.finding import find  # compiles many patterns
+
     cut = (span.start for span in find(text[: 4 * _SHOWN]) if span.start < _SHOWN < span.end)
     return text[: next(cut, _SHOWN)]
 

@@ -213,6 +213,15 @@ class DatasetStoreContract:
         assert store.list("main", "a/") == ["a/10", "a/2"]
         assert store.list("main", "c") == []
 
+    def test_reads_of_an_opened_store_see_what_is_written_meanwhile(self, store: DatasetStore) -> None:
+        with store.opened(), store.opened():
+            first = store.publish("run-1", {"a": b"1"}, "one", {}).commit
+            assert store.read("main", "a") == b"1"
+        store.publish("run-2", {"a": b"2"}, "two", {})
+        assert (store.read("main", "a"), store.read(first, "a")) == (b"2", b"1")
+        with store.opened(), pytest.raises(ObjectNotFound):
+            store.read(first, "b")
+
     def test_diff_by_path(self, store: DatasetStore) -> None:
         left = land(store, "main", {"a": b"1", "b": b"1", "d/x": b"1", "same": b"1"})
         right = land(store, "main", {"a": b"2", "b": None, "d/y": b"1"})

@@ -29,6 +29,7 @@ from ftassets.errors import InvalidInput
 from ftassets.testing.contracts.traffic_log import exchange
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.releases import attest, make_version
+from ftassets.wording import utc
 from ftassets_tests.cli.commands.test_compare import report
 
 NOW = time.time() - 3600
@@ -218,6 +219,16 @@ def test_a_row_of_the_first_dataset_reaches_what_went_on_from_it_and_the_answers
     text = forward.as_text(found)
     assert "answers   3 of support" in text
     assert "had traffic from" in text
+
+
+def test_answers_that_cannot_be_counted_in_time_are_unknown_until_they_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "COUNT_SECONDS", 0.0)
+    found = world.impact("r1")
+    assert found.answers == []
+    assert [each.startswith(f"answers of {LOOP} that came after {utc(NOW)[:13]}") for each in found.unknown] == [True]
+    monkeypatch.undo()
+    found = world.impact("r1")
+    assert (found.answers, found.unknown) == ([{"loop": LOOP, "version": world.old, "answers": 3}], [])
 
 
 def test_training_that_went_on_learnt_it_too(world: World) -> None:

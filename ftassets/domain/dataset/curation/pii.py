@@ -1,4 +1,7 @@
-"""The step that replaces personal data and secrets in rows, or drops the rows that have some."""
+"""The step that replaces personal data and secrets in rows, or drops the rows that have some.
+
+What finds them is imported inside of functions: it compiles many patterns, and every command that reads a loop file imports this module.
+"""
 
 import functools
 from collections import Counter
@@ -8,15 +11,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked, identity, texts
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.personal_data.finding import find, may_hold
 from ftassets.domain.personal_data.spans import Finder
-from ftassets.domain.personal_data.texts import (
-    call_ids,
-    holds_personal_data,
-    tool_names,
-    tools_without_personal_data,
-    without_personal_data,
-)
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -30,6 +25,9 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
     personal data becomes a digest of the row, its group, slice and version a number; a row with some in the name of a tool or call is
     dropped. The label of a classification is left alone.
     """
+    from ftassets.domain.personal_data.finding import find, may_hold
+    from ftassets.domain.personal_data.texts import call_ids, tool_names, tools_without_personal_data, without_personal_data
+
     dropped: dict[int, str] = {}
     changed: dict[int, Example] = {}
     counts: Counter[str] = Counter()
@@ -70,6 +68,8 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
 
 def with_personal_data(row: Example, closed: bool) -> bool:
     """Whether `find` finds something in the row as it is stored: its texts, its tools, its id, group, slice and version."""
+    from ftassets.domain.personal_data.texts import holds_personal_data
+
     named = any(map(_kinds_of, _labels(row).values()))
     return named or holds_personal_data(row, [] if closed else [row.completion])
 
@@ -82,4 +82,6 @@ def _labels(row: Example) -> dict[str, str]:
 
 @functools.lru_cache(4096)
 def _kinds_of(name: str) -> tuple[str, ...]:
+    from ftassets.domain.personal_data.finding import find
+
     return tuple(span.kind for span in find(name, "id"))

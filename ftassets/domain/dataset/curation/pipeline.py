@@ -33,7 +33,6 @@ from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.curation.whole_json import broken
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.personal_data.spans import Finder
-from ftassets.domain.personal_data.texts import scrubbed_text
 from ftassets.wording import amount
 
 if TYPE_CHECKING:
@@ -148,6 +147,8 @@ def curate(
     copies: dict[int, int] = {}
     known = _as_rows(golden, loop, names)
     pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone, copies, control_tokens)
+    from ftassets.domain.personal_data.texts import scrubbed_text  # compiles many patterns
+
     hide = functools.partial(scrubbed_text, names=names) if "pii" not in loop.dataset.skip else str
     dropped = [replace(line, where=f"schema:{line.where}", reason=hide(line.reason), content=hide(line.content)) for line in rejected]
     dropped_at: list[int] = []
