@@ -26,6 +26,7 @@ SHARED = {
     "model_client.*": "questions to a model behind any URL",
     "notifier.routing": "which notifiers a loop's alerts go to",
     "serving.gateway_address": "the file by which the gateway and its client find each other",
+    "signer.model_signature": "a signature for tools of others, whoever signs",
     "signer.trust": "public keys and revocations, whoever signs",
     "traffic_log.day_files": "days that left a log, whichever it was",
     "traffic_log.lapse_queries": "SQL that SQLite and PostgreSQL share",

@@ -21,6 +21,7 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.replicas import sentence
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.look import RolloutLook
+from ftassets.domain.rollout.registry_labels import wanted_aliases
 from ftassets.domain.rollout.shadow_phase import UNSEEN, agreement, first_weight, pair_states
 from ftassets.domain.rollout.transition import Transition, newest_begin
 from ftassets.reporting.plots import rollout_plot
@@ -102,15 +103,12 @@ def _shadow(loop: LoopConfig, journal: Sequence[Transition], log: TrafficLog) ->
 def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, journal: Sequence[Transition]) -> None:
     """Update the registry to the endpoint's state; repeating it changes nothing.
 
-    Aliases: production; staging for the version with canary traffic, else a staged one. A candidate keeps its alias until it is
-    promoted or rejected. A rejected or replaced version is tagged deprecated until it serves again; `history` records who changed
-    its role, when and why.
+    Aliases: those of `wanted_aliases`. A candidate keeps its alias until it is promoted or rejected. A rejected or replaced
+    version is tagged deprecated until it serves again; `history` records who changed its role, when and why.
     """
     known = {version.digest: version for version in registry.versions(loop.name)}
-    staged = [digest for digest in state.staged if digest in known and digest != state.production]
-    wanted = {"production": state.production, "staging": state.candidate or (staged[-1] if staged else None)}
     held = {alias: digest for digest, version in known.items() for alias in version.aliases}
-    for alias, digest in wanted.items():
+    for alias, digest in wanted_aliases(state, known).items():
         if digest in known and held.get(alias) != digest:
             registry.set_alias(loop.name, alias, digest)
         elif digest not in known and alias in held:

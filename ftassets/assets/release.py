@@ -20,6 +20,7 @@ from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.artifacts.reports import report_key as report_file
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import verify
+from ftassets.backends.control.audit import Head, sealing
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases, StatementMissing, signed_objections
 from ftassets.backends.control.reviews import read_review
@@ -102,8 +103,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         try:
             if _why_sign(releases, loop.name, manifest, digest):  # repeating a release that counts changes nothing
                 measured = next(at for at, _ in history(context.instance, report_key, limit=1))
-                predicate = _predicate(loop, report, digest, manifest, results, review, override, measured)
-                releases.write(loop.name, report.candidate, "release", statement(loop.name, report.candidate, manifest.files, predicate))
+                with sealing(control, signer, time.time()) as head:
+                    predicate = _predicate(loop, report, digest, manifest, results, review, override, measured, head)
+                    said = statement(loop.name, report.candidate, manifest.files, predicate)
+                    releases.write(loop.name, report.candidate, "release", said)
         except CannotSign as error:
             raise _refused(str(error), {}) from error
         if why_not := _why_sign(releases, loop.name, manifest, digest):
@@ -211,6 +214,7 @@ def _predicate(
     review: Review | None,
     override: Override | None,
     measured: float,
+    head: Head,
 ) -> dict:
     return {
         **claims(report, digest, review, results),
@@ -218,6 +222,7 @@ def _predicate(
         "tokenizer_digest": manifest.tokenizer_digest,
         "override": override and override.model_dump(),
         "needs_approval": loop.mode == "propose",
+        "audit": head.document(),  # who has this attestation can tell that the chain was cut
         **code_identity(),
         "issued_at": int(time.time()),
         "expires_at": int(measured + loop.release.valid_for),  # it is the evidence that grows old: signing again adds nothing

@@ -1,7 +1,12 @@
-"""Records what Dagster did not start: runs whose worker died, traffic moved from the command line or by a lease, and rollbacks."""
+"""Records what Dagster did not start: runs whose worker died, traffic moved from the command line or by a lease, and rollbacks.
+
+It also brings the audit chain up to date, into which everything comes that people and sensors decide, and tells of labels in the
+registry that somebody moved.
+"""
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,18 +17,22 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.assets._shared.run_nodes import BEYOND_THE_QUEUE, about
 from ftassets.assets.endpoint import event, sync_registry
 from ftassets.automation import ownership
+from ftassets.automation.registry_watch import RegistryWatch
 from ftassets.automation.table_history import read_once
-from ftassets.backends.control.base import Control
+from ftassets.backends.control.audit import Sealer
+from ftassets.backends.control.base import Control, Locked
 from ftassets.backends.control.incidents import note_uri, noted, write_note
 from ftassets.backends.control.rollout_looks import read_looks
+from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving, ServingError
+from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.rollout.incident import Incident, recent_incidents
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.run_worker import Finding, Word
-from ftassets.errors import FtassetsError
+from ftassets.errors import FtassetsError, in_one_line
 from ftassets.reporting.incident import incident_note, moved_in_short
 
 
@@ -32,13 +41,14 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 
     It runs whatever the loop's automation is set to: it only tells Dagster the truth.
     """
-    watch = Watch(loop.name)
+    watch, sealer, labels = Watch(loop.name), Sealer(), RegistryWatch(loop)
 
     @dg.sensor(
         name=f"{loop.name}__reconcile",
         minimum_interval_seconds=int(loop.sensor_interval),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ends runs whose worker is gone, reports transitions of traffic that no run made, and writes a note of each rollback.",
+        description="Ends runs whose worker is gone, reports transitions of traffic that no run made, writes a note of each rollback, and "
+        "adds new records to the audit chain.",
     )
     @with_signature
     def reconcile(
@@ -47,8 +57,15 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         registry: dg.ResourceParam[Registry],
         control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
+        signer: dg.ResourceParam[Signer],
+        notifier: dg.ResourceParam[Notifier],
     ) -> dg.SensorResult:
         read_once()
+        try:
+            with suppress(Locked), sealer.sealing(control, signer, time.time(), timeout=0.0):
+                pass  # who holds the lock adds the same records, or is a backup: then they come with the next tick
+        except (FtassetsError, OSError) as error:
+            context.log.warning(f"the audit chain is not up to date: {in_one_line(error)}")
         ended = watch.end_dead_runs(context.instance)
         for run_id in ended:
             try:
@@ -65,6 +82,10 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             journal = serving.journal() if new else []
         except ServingError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}{error}"), cursor=str(seen))
+        try:
+            labels.look(context.instance, registry, control, notifier, state, time.time())
+        except (FtassetsError, OSError) as error:
+            context.log.warning(f"whether labels were moved in the registry is not known: {in_one_line(error)}")
         cursor = str(max([seen, *(transition.number for transition in mine)]))
         if not new:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}nothing to report"), cursor=cursor)

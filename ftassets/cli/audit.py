@@ -24,13 +24,23 @@ def verify(
     backup: Annotated[
         Path | None, typer.Option("--backup", help="Folder of backups: the chain must still have what it had then.", exists=True)
     ] = None,
+    release: Annotated[
+        Path | None,
+        typer.Option(
+            "--release",
+            help="A signed release that was kept elsewhere: the chain must still have what it had then.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Name each record that was changed, removed or moved since it came into the chain, then add new ones; exit code 1 if one was.
 
-    Nothing is added while something is wrong.
+    The chain must have the end that each stored release names. Nothing is added while something is wrong.
     """
     from ftassets.backends.control.audit import Head, faults, seal
+    from ftassets.cli.commands.release import audit_head
     from ftassets.config.profiles import verifier
     from ftassets.processes.backup import newest_named
 
@@ -45,13 +55,16 @@ def verify(
         if stored[1].audit is None:
             raise InvalidInput(f"backup {compared} does not have the chain's end, so the chain is compared with none: make another backup")
         anchor = Head(*stored[1].audit)
-    found = faults(control, signer, anchor)
+    anchors = {f"backup {compared}": anchor} if anchor is not None else {}
+    if release is not None:
+        anchors[str(release)] = audit_head(signer, release)
+    found = faults(control, signer, anchors)
     head = None if found else seal(control, signer, time.time())
     if as_json:
         show_json(
             {
                 "holds": not found, "faults": found, "entries": head.number if head else None, "head": head.digest if head else None,
-                "backup": compared, "unreadable_backups": unreadable,
+                "backup": compared, "release": release, "unreadable_backups": unreadable,
             }
         )  # fmt: skip
     else:
@@ -61,8 +74,8 @@ def verify(
             typer.echo(f"the chain holds: {amount(head.number, 'entry', 'entries')}, the last one {head.digest[:12]}")
         for line in unreadable:
             typer.secho(f"a newer backup was not compared: {line}", fg=typer.colors.YELLOW, err=True)
-        if anchor is not None:
-            typer.echo(f"compared with backup {compared}, whose chain had {amount(anchor.number, 'entry', 'entries')}")
+        for name, end in anchors.items():
+            typer.echo(f"compared with {name}, when the chain had {amount(end.number, 'entry', 'entries')}")
     if found:
         raise typer.Exit(FAILED)
 

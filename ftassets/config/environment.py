@@ -90,8 +90,9 @@ TABLE = (
         "ftassets.cli.commands.gate_service",
     ),
     Variable(
-        "FTASSETS_SIGNING_KEY", "secret", "Ed25519 private key that signs releases, as PEM; with the profiles production and kubernetes.",
-        "", "ftassets.backends.signer.environment",
+        "FTASSETS_SIGNING_KEY", "secret",
+        "Private key that signs releases, P-256 or Ed25519, as PEM; with the profiles production and kubernetes.", "",
+        "ftassets.backends.signer.environment",
     ),
     Variable(
         "FTASSETS_SIGNING_KEY_FILE", "secret", "Path of the file with that key, instead of the key itself.", "",

@@ -137,9 +137,9 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
         return MlflowRegistry(home.mlflow_uri, home.mlflow_artifacts)
 
     def signer() -> Any:
-        from ftassets.backends.signer.folder import Ed25519Signer
+        from ftassets.backends.signer.folder import FolderSigner
 
-        return Ed25519Signer(home.keys)
+        return FolderSigner(home.keys)
 
     def trainer() -> Any:
         from ftassets.backends.trainer.subprocess import SubprocessTrainer
@@ -263,9 +263,9 @@ def _chosen(home: Home, capabilities: Iterable[str]) -> dict[str, Callable[[], A
 
 def verifier(home: Home) -> Signer:
     """Whoever only checks signatures: the public keys in the home are enough, in every profile."""
-    from ftassets.backends.signer.folder import Ed25519Signer
+    from ftassets.backends.signer.folder import FolderSigner
 
-    return Ed25519Signer(home.keys)
+    return FolderSigner(home.keys)
 
 
 def embedder(settings: EmbedderSettings) -> Embedder:

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 import ftassets
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, parse_manifest, read_manifest, verify_folder
-from ftassets.backends.control.audit import seal
+from ftassets.backends.control.audit import sealing
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.journal import read_state
 from ftassets.backends.control.releases import FOLDER, SUFFIXES, Releases
@@ -116,15 +116,21 @@ def back_up(
             shutil.rmtree(left)  # of a backup that was killed
         before = newest(target)
         known = {file.path: file for file in before.files} if before else {}
-        head = seal(control(home), verifier(home), at)
         store = _Chunks(target)
         files, empty = list[BackupFile](), list[str]()
-        dumps = _dumped(store, target, databases()) if with_databases else ()  # before what they name
-        for number in PASSES:
+
+        def copy(number: int) -> None:
             empty.clear()
             for path in sorted(path for path in _paths(home.root, empty) if pass_of(path) == number):
                 with suppress(FileNotFoundError):  # a file that was removed meanwhile
                     files.append(_stored(store, target, home.root, path, known.get(path)))
+
+        *names_others, last = PASSES
+        with sealing(control(home), verifier(home), at) as head:  # no release is signed meanwhile: it would name a later end of the chain
+            dumps = _dumped(store, target, databases()) if with_databases else ()  # before what they name
+            for number in names_others:
+                copy(number)
+        copy(last)
         sealed, salt = _sealed(home, passphrase) if passphrase else (None, None)
         store.sync()
         made = Backup(

@@ -11,7 +11,7 @@ from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
 from ftassets.backends.control.error_budget import start_ledger
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
@@ -94,7 +94,7 @@ def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict
     }
     payload = statement(loop, digest, file_digests(home.versions / digest), content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(signed := Ed25519Signer(keys or home.keys).sign(payload))
+    path.write_bytes(signed := FolderSigner(keys or home.keys).sign(payload))
     if control(home).shared:
         control(home).write(f"releases/{loop}/{digest}.dsse.json", signed)
     if not (home.root / "budgets" / f"{loop}.json").exists():  # a release without a ledger of its decision is refused elsewhere

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from ftassets.assets._shared.stored_reports import policy_digest
 from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
@@ -32,7 +33,7 @@ from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.policy import RULE
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.approval import Override, override_statement
-from ftassets.domain.release.pack import ATTESTATION, MANIFEST, PACK_TYPE, SOFTWARE_BILL
+from ftassets.domain.release.pack import ATTESTATION, MANIFEST, MODEL_SIGNATURE, PACK_TYPE, SOFTWARE_BILL
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ADAPTER, wanted_parts
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -61,7 +62,7 @@ class World:
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
 
     def __post_init__(self) -> None:
-        self.signer = Ed25519Signer(self.home.keys)
+        self.signer = FolderSigner(self.home.keys)
         self.store = GitDatasetStore(self.home.root / "datasets.git")
         self.releases = Releases(control(self.home), self.signer)
         self.dataset = self.curated("d")
@@ -165,6 +166,7 @@ def test_what_passed_every_gate_is_signed_registered_and_tagged(world: World) ->
     assert world.release().success
     _, _, predicate = read_statement(world.releases.read("support", world.candidate).payload)
     assert (predicate["verdicts"], predicate["report_digest"], predicate["compared_with"]) == ({NAME: "PASS"}, report, PRODUCTION)
+    assert predicate["audit"] == {"entries": 0, "head": "0" * 64}, "nothing had been decided before"
     [registered] = world.registry.versions("support")
     assert (registered.digest, registered.aliases) == (world.candidate, ("candidate",))
     assert world.store.resolve(f"release/support/{world.candidate[:12]}") == world.dataset
@@ -181,10 +183,14 @@ def test_the_pack_of_a_release_is_made_once_of_what_was_signed_and_an_older_rele
     assert (kind, named["attestation"]) == (PACK_TYPE, folder.name)
     assert subjects == {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
     assert made[ATTESTATION] == (world.home.releases / "support" / f"{world.candidate}.dsse.json").read_bytes()
+    files = json.loads(b64decode(json.loads(made.pop(MODEL_SIGNATURE))["dsseEnvelope"]["payload"]))["predicate"]["resources"]
+    version = world.home.versions / world.candidate
+    assert {each["name"] for each in files} == {path.relative_to(version).as_posix() for path in version.rglob("*") if path.is_file()}
     shutil.rmtree(folder)  # a release as earlier releases of ftassets made it
     assert world.release().success
     assert world.releases.payload("support", world.candidate) == payload
-    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST} == made, "the same release, the same bytes"
+    again = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in (MANIFEST, MODEL_SIGNATURE)}
+    assert again == made, "the same release, the same bytes"
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert world.release().success
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before

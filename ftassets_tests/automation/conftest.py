@@ -19,7 +19,7 @@ from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.registry.base import RegisteredVersion
 from ftassets.backends.serving.base import Serving, ServingError
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.base import Exchange, Feedback
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
@@ -28,6 +28,7 @@ from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.registry_labels import Label
 from ftassets.domain.rollout.transition import Transition
 from ftassets.simulation.history import History
 from ftassets.testing.releases import FEW_USERS, make_version
@@ -158,6 +159,9 @@ class FakeRegistry:
     def versions(self, loop: str) -> list[RegisteredVersion]:
         return self.known
 
+    def labels(self, loop: str) -> list[Label]:
+        return []
+
     def set_alias(self, loop: str, alias: str, digest: str) -> None:
         self.calls.append((alias, digest))
 
@@ -178,7 +182,7 @@ class Bench:
     def __init__(self, instance: dg.DagsterInstance, home: Home) -> None:
         self.instance, self.home, self.day = instance, home, 20_000  # days since 1970 of the newest drift window
         self.serving, self.traffic, self.registry = FakeServing(), Traffic(home.traffic_db), FakeRegistry()
-        self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
+        self.store, self.signer = GitDatasetStore(home.datasets), FolderSigner(home.keys)
         self.history = History(instance, NAME, self.store)
         self.releases, self.told = Releases(control(home), self.signer), Told()
         assert make_version(home, "production") == P, "adopted: no dataset of it is known"

@@ -21,6 +21,7 @@ from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import ownership, reconcile, runs
 from ftassets.automation.jobs import retrain_job_name
 from ftassets.automation.ownership import DIED
+from ftassets.backends.control.audit import Sealer, entries, sealing
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -224,3 +225,15 @@ def test_a_rollback_gets_a_note_and_an_observation_once_the_traffic_since_tells_
     }  # fmt: skip
     bench.reconcile(cursor)
     assert len(bench.instance.fetch_observations(node(NAME, "endpoint"), limit=5).records) == 1
+
+
+def test_what_was_decided_comes_into_the_audit_chain_and_a_lock_that_is_held_stops_no_tick(bench: Bench) -> None:
+    stores = control(bench.home)
+    bench.pause("holiday")
+    bench.reconcile()
+    assert [entry.says for entry in entries(stores)] == [f"{NAME}: pause by anna: holiday"]
+    bench.pause("once more")
+    with sealing(stores, bench.signer, 1.0):
+        assert bench.reconcile().skip_reason is not None
+    with Sealer().sealing(stores, bench.signer, 2.0, timeout=0.0) as head:
+        assert head.number == 2

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from ftassets.backends.control.audit import seal
 from ftassets.backends.control.journal import JOURNAL, Journal
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.processes.backup import back_up
+from ftassets.testing.releases import attest, make_version
 
 
 @pytest.fixture
@@ -62,3 +65,22 @@ def test_the_backup_that_was_compared_is_named_and_a_folder_without_one_is_refus
     assert (said["backup"], len(said["unreadable_backups"])) == (first, 1)
     (disk / "backups" / f"{first}.json").write_text("{}")
     assert f"{first}.json was changed" in run("verify", "--backup", str(disk)).stderr
+
+
+def test_a_chain_that_was_cut_is_named_against_a_release_that_was_kept_elsewhere(home: Home, tmp_path: Path) -> None:
+    Journal(control(home)).record("support", "ramp", "ben", "second", EndpointState(), 2.0)
+    signer = FolderSigner(home.keys)
+    head = seal(control(home), signer, 3.0)
+    digest = make_version(home, "a")
+    kept = tmp_path / "attestation.dsse.json"
+    kept.write_bytes(attest(home, "support", digest, audit=head.document()).read_bytes())
+    (home.releases / "support" / f"{digest}.dsse.json").unlink()
+    assert f"when the chain had {head.number} entries" in run("verify", "--release", str(kept)).stdout
+    control(home).delete("audit/chain.jsonl")
+    refused = run("verify", "--release", str(kept), "--json")
+    assert refused.exit_code == 1
+    [fault] = json.loads(refused.stdout)["faults"]
+    assert fault.startswith(f"{kept} names an entry {head.number} that the chain does not have")
+    assert run("verify").exit_code == 0
+    old = attest(home, "support", digest)
+    assert "does not name the end of the audit chain" in run("verify", "--release", str(old)).stderr

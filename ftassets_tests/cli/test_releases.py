@@ -13,7 +13,7 @@ from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.releases import Releases
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.cli.commands.doctor import _keys
 from ftassets.cli.commands.status import describe, warnings
 from ftassets.cli.main import app
@@ -181,7 +181,7 @@ def test_verify_of_what_is_not_signed_does_not_hold(home: Home, content: str) ->
 def test_keys_are_rotated_and_revoked_and_releases_say_so(home: Home) -> None:
     assert "no keys yet" in run("keys", "list").stdout
     digest = released(home, "a")
-    old = Ed25519Signer(home.keys).key_id
+    old = FolderSigner(home.keys).key_id
     run("keys", "rotate")
     states = {key["key_id"]: key["active"] for key in json.loads(run("keys", "list", "--json").stdout)}
     assert states.pop(old) is False
@@ -193,7 +193,7 @@ def test_keys_are_rotated_and_revoked_and_releases_say_so(home: Home) -> None:
     assert "revoked: laptop lost" in run("keys", "list").stdout
     assert f"its key {old[:12]} was revoked: laptop lost" in run("verify", path, code=1).output
     state = EndpointState(production=digest, candidate="c" * 64, weight=5)
-    notes = list(warnings(Releases(control(home), Ed25519Signer(home.keys)), "support", state, time.time()))
+    notes = list(warnings(Releases(control(home), FolderSigner(home.keys)), "support", state, time.time()))
     assert "REVOKED (laptop lost): it serves until something else is released" in notes[0]
     assert "no sound release" in notes[1]
 
@@ -205,7 +205,7 @@ def test_doctor_looks_at_the_signing_key(home: Home, monkeypatch: pytest.MonkeyP
 
     assert found() == (True, "the first release makes it")
     released(home, "a")
-    key = Ed25519Signer(home.keys).key_id
+    key = FolderSigner(home.keys).key_id
     assert found() == (True, f"{key[:12]} signs, 1 known, 0 revoked")
     run("keys", "revoke", key, "--reason", "laptop lost")
     assert found() == (False, f"{key[:12]} was revoked (laptop lost): ftassets keys rotate")

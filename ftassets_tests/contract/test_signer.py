@@ -2,7 +2,7 @@
 
 import pytest
 
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.testing.contracts.signer import MakeSigner, SignerContract
 from ftassets_tests.backends.signer.keys import from_environment
 
@@ -10,7 +10,7 @@ from ftassets_tests.backends.signer.keys import from_environment
 class TestFolder(SignerContract):
     @pytest.fixture
     def make(self) -> MakeSigner:
-        return Ed25519Signer
+        return FolderSigner
 
 
 class TestEnvironment(SignerContract):

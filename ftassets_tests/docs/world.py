@@ -25,6 +25,7 @@ from ftassets.assets.eval_report.measuring import measure
 from ftassets.assets.eval_report.rows import RowSet
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.control.audit import seal
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
 from ftassets.backends.serving.gateway import GatewayServing
@@ -32,7 +33,7 @@ from ftassets.cli.common import dagster_instance
 from ftassets.config import loop_files
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import artifacts, control, traffic_log
+from ftassets.config.profiles import artifacts, backend, control, traffic_log
 from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import gate_app
 from ftassets.gate_service.contract import EvaluationJob, GateAnswer
@@ -224,6 +225,7 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
         attest(
             home, LOOP, made.candidate, report_digest=found.report,
             verdicts={result.name: result.verdict.value for result in results}, generation=manifest.generation,
+            audit=seal(control(home), backend(home, "signer"), time.time()).document(),
         )  # fmt: skip
         yield found
 

@@ -22,7 +22,7 @@ from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.serve_gate import serve_gate
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.base import Refused, ServingError
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.cli.commands import release as people
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.approval import NotAllowed
@@ -82,8 +82,8 @@ def start(loop: TinyLoop, digest: str) -> None:
     loop.serving.start(LOOP, digest, 100, 60.0, "test", "bypass")
 
 
-def signer(loop: TinyLoop) -> Ed25519Signer:
-    return Ed25519Signer(loop.home.keys)
+def signer(loop: TinyLoop) -> FolderSigner:
+    return FolderSigner(loop.home.keys)
 
 
 def refusal(loop: TinyLoop, *nodes: str, checks: bool = True) -> str:
@@ -437,7 +437,7 @@ class TestForgedRelease:
         digest = candidate(green)
         path = envelope(green, digest)
         original = path.read_bytes()
-        path.write_bytes(Ed25519Signer(tmp_path).sign(signer(green).verify(original)))  # the same statement, byte for byte
+        path.write_bytes(FolderSigner(tmp_path).sign(signer(green).verify(original)))  # the same statement, byte for byte
         try:
             with pytest.raises(Refused, match="not signed by the release key"):
                 start(green, digest)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ftassets.automation import rollout
 from ftassets.backends.serving.gateway import GatewayServing
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
@@ -82,7 +82,7 @@ class Rollout:
         """One tick of the sensor."""
         sensor = rollout.build(LOOP)
         resources = {
-            "control": control(self._home), "traffic_log": self.log, "serving": self.serving, "signer": Ed25519Signer(self._home.keys),
+            "control": control(self._home), "traffic_log": self.log, "serving": self.serving, "signer": FolderSigner(self._home.keys),
         }  # fmt: skip
         with dg.DagsterInstance.ephemeral() as instance:
             return sensor(dg.build_sensor_context(instance=instance, resources=resources))

@@ -57,7 +57,7 @@ from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.base import Signer
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.day_files import read
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
@@ -117,7 +117,7 @@ def loop(sample: Path) -> LoopConfig:
 
 @pytest.fixture
 def signer(home: Home) -> Signer:
-    return Ed25519Signer(home.keys)
+    return FolderSigner(home.keys)
 
 
 @pytest.fixture

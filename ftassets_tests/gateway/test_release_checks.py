@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import Refused
 from ftassets.backends.serving.gateway import GatewayServing
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import control
@@ -62,7 +62,7 @@ def expire(home: Home, digest: str, clock: Clock) -> None:
 
 def revoke(home: Home) -> None:
     """Revoke the key that signed everything so far; later releases are signed by a new one."""
-    signer = Ed25519Signer(home.keys)
+    signer = FolderSigner(home.keys)
     old = signer.key_id
     signer.rotate()
     signer.revoke(old, "laptop lost")
@@ -72,7 +72,7 @@ def approve(home: Home, version: str, **changes: str) -> None:
     said = Approval(
         loop="support", version=version, report_digest="e" * 64, name="anna", role="lead", reason="looks right", issued_at=int(time.time())
     ).model_copy(update=changes)
-    Releases(control(home), Ed25519Signer(home.keys)).write("support", version, "approval", approval_statement(said))
+    Releases(control(home), FolderSigner(home.keys)).write("support", version, "approval", approval_statement(said))
 
 
 def test_an_expired_release_neither_starts_nor_grows_and_everything_else_goes_on(run: RunGateway) -> None:
@@ -204,7 +204,7 @@ def test_a_loop_that_proposes_starts_nothing_without_a_valid_yes(run: RunGateway
         with pytest.raises(Refused, match=f"does not count: the approval is for version {other[:12]}"):
             gateway.start(digest)
         approve(home, digest)
-        edit(Path(Releases(control(home), Ed25519Signer(home.keys)).uri("support", digest, "approval")))
+        edit(Path(Releases(control(home), FolderSigner(home.keys)).uri("support", digest, "approval")))
         with pytest.raises(Refused, match="changed afterwards"):
             gateway.start(digest)
         assert gateway.serving.state("support").phase == "idle"
@@ -248,7 +248,7 @@ def test_an_override_is_in_the_journal_and_raises_only_until_it_ends(run: RunGat
 
 def copy_approval(home: Home, source: str, target: str) -> None:
     approve(home, source)
-    releases = Releases(control(home), Ed25519Signer(home.keys))
+    releases = Releases(control(home), FolderSigner(home.keys))
     Path(releases.uri("support", target, "approval")).write_bytes(Path(releases.uri("support", source, "approval")).read_bytes())
 
 

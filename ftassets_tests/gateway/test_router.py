@@ -12,7 +12,7 @@ import pytest
 
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.serving.base import Refused, ServingError
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.domain.release.attestation import statement
 from ftassets.gateway.model_hosts.base import HostError
@@ -74,7 +74,7 @@ def sign_no_verdict(home, digest):
 
 def sign_without_verdicts(home, digest):
     payload = statement("support", digest, {"merged/model.safetensors": "0" * 64}, {})
-    home.releases.joinpath("support", f"{digest}.dsse.json").write_bytes(Ed25519Signer(home.keys).sign(payload))
+    home.releases.joinpath("support", f"{digest}.dsse.json").write_bytes(FolderSigner(home.keys).sign(payload))
 
 
 def edit_envelope(home, digest):

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ftassets.backends.control.audit import Head, faults
+from ftassets.backends.control.audit import Head, Sealer, faults
+from ftassets.backends.control.base import Locked
 from ftassets.backends.control.files import FilesControl
 from ftassets.backends.control.journal import Journal, read_state
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.main import app
 from ftassets.config import profiles
@@ -28,6 +29,7 @@ from ftassets.config.profiles import CONTROL_URL, TRAFFIC_URL
 from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.errors import InvalidInput
+from ftassets.processes import backup
 from ftassets.processes.backup import BackupDamaged, back_up, names, newest, restore, verify
 from ftassets.testing.contracts.traffic_log import exchange
 from ftassets.testing.postgres_server import PostgresServer
@@ -92,10 +94,26 @@ def test_a_backup_has_the_end_of_the_audit_chain(home: Home, target: Path) -> No
     stored = newest(target)
     assert stored is not None
     assert stored.audit is not None
-    head, control, signer = Head(*stored.audit), FilesControl(home.root), Ed25519Signer(home.keys)
-    assert (head.number > 0, faults(control, signer, head)) == (True, [])
+    head, control, signer = Head(*stored.audit), FilesControl(home.root), FolderSigner(home.keys)
+    assert (head.number > 0, faults(control, signer, {"a backup": head})) == (True, [])
     control.delete("audit/chain.jsonl")
-    assert faults(control, signer, head) != []
+    assert faults(control, signer, {"a backup": head}) != []
+
+
+def test_nothing_is_released_while_chain_and_releases_are_copied(home: Home, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked, stored = dict[str, bool](), backup._stored
+
+    def looking(store: object, target: Path, root: Path, path: str, known: object) -> object:
+        try:
+            with Sealer().sealing(FilesControl(root), FolderSigner(home.keys), 1.0, timeout=0.0):
+                locked[path.partition("/")[0]] = False
+        except Locked:
+            locked[path.partition("/")[0]] = True
+        return stored(store, target, root, path, known)
+
+    monkeypatch.setattr(backup, "_stored", looking)
+    back_up(home, target)
+    assert (locked["audit"], locked["releases"], locked["versions"]) == (True, True, False)
 
 
 def test_private_keys_are_nowhere_in_a_backup_in_clear(home: Home, target: Path) -> None:
@@ -357,7 +375,7 @@ def test_a_restored_version_answers_byte_for_byte_as_before(home: Home, tmp_path
     digest = _resealed(home, folder)
     attest(home, "support", digest)
     yes = Approval(loop="support", version=digest, report_digest="e" * 64, name="ben", role="lead", reason="good", issued_at=1)
-    Releases(FilesControl(home.root), Ed25519Signer(home.keys)).write("support", digest, "approval", approval_statement(yes))
+    Releases(FilesControl(home.root), FolderSigner(home.keys)).write("support", digest, "approval", approval_statement(yes))
     before = _answers(home.versions / digest / "merged")
     back_up(home, target, "correct horse")
     shutil.rmtree(home.root)

@@ -29,6 +29,7 @@ from ftassets.backends.artifacts.packs import pack_key, store_pack
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report, store_report
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
+from ftassets.backends.control.audit import Head
 from ftassets.backends.control.clients import change_clients
 from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.health import update_notices, write_decision, write_health
@@ -43,7 +44,7 @@ from ftassets.backends.control.usage import close, write_at_work
 from ftassets.backends.control.waiting import write_waiting
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.routing import RoutingNotifier
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.day_files import Moved, to_parquet
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
@@ -166,18 +167,18 @@ def report(home: Home, loop: LoopConfig, base: str, production: str, candidate: 
 
 def released(home: Home, loop: LoopConfig, digest: str, report_digest: str, content: EvalReport) -> None:
     """Override what does not pass, sign the release as the asset does, and approve it."""
-    signer = Ed25519Signer(home.keys)
+    signer = FolderSigner(home.keys)
     results = verdicts(control(home), loop, content, report_digest)
     keep_decision(artifacts(home), loop, content, report_digest, None, results, 1_700_000_000.0)
     forgiven = None
     if any(result.verdict.value != "PASS" for result in results):
         forgiven = override(artifacts(home), control(home), signer, loop, digest, [], "anna", "the judge is new", 3600)
     manifest = load_manifest(artifacts(home), digest)
-    predicate = _predicate(loop, content, report_digest, manifest, results, None, forgiven, time.time())
+    predicate = _predicate(loop, content, report_digest, manifest, results, None, forgiven, time.time(), Head(0, "0" * 64))
     releases, payload = Releases(control(home), signer), statement(loop.name, digest, manifest.files, predicate)
     releases.write(loop.name, digest, "release", payload)
     packages = [Package("pydantic", "2.14.0", "MIT", "", ("typing-extensions",)), Package("typing-extensions", "4.16.0", "", "PSF", ())]
-    files = pack_files(loop, manifest, content, payload, releases.envelope(loop.name, digest), b"{}", packages, "3.11.0")
+    files = pack_files(loop, manifest, content, payload, releases.envelope(loop.name, digest), b"{}", packages, "3.11.0", None)
     manifest_of_pack = signer.sign(pack_statement(loop.name, digest, payload, files))
     store_pack(artifacts(home), pack_key(loop.name, payload), files, manifest_of_pack)
     approve(artifacts(home), control(home), signer, loop, digest, "anna", "looks right")
@@ -218,7 +219,7 @@ def make_home(folder: Path) -> None:
         shutil.copy(home.gateway / "address.json", home.root / "address.kept")
     host.close()
     shutil.move(home.root / "address.kept", home.gateway / "address.json")
-    signer = Ed25519Signer(home.keys)
+    signer = FolderSigner(home.keys)
     signer.rotate()
     other = signer.key_id
     signer.rotate()

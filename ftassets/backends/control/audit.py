@@ -1,27 +1,25 @@
 """The audit chain: who decided what, each entry with the digest of the one before, so that nothing can be taken out unseen.
 
-The records themselves are where they were: journal, pauses, signed statements, keys, loop files. The chain has the digest of each.
+The records themselves stay where they are, see `audit_records`. The chain has the digest of each.
 """
 
-import hashlib
-import json
-from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from ftassets.backends.control.audit_records import Seen, digest_of_line, records
 from ftassets.backends.control.base import Control
-from ftassets.backends.control.journal import JOURNAL
 from ftassets.backends.control.kept_loops import FOLDER as KEPT_LOOPS
-from ftassets.backends.control.pauses import FOLDER as PAUSES
 from ftassets.backends.control.releases import FOLDER as RELEASES
-from ftassets.backends.control.releases import REPLACED
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.signer.base import Signer
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.formats import Stored
+from ftassets.domain.release.statement import read_statement
+from ftassets.errors import InvalidInput
 
 FOLDER = "audit"
 CHAIN = f"{FOLDER}/chain.jsonl"
@@ -53,28 +51,68 @@ class Head:
     number: int
     digest: str
 
+    def document(self) -> dict[str, int | str]:
+        """What a release says of it, under `audit`."""
+        return {"entries": self.number, "head": self.digest}
 
-@dataclass(frozen=True)
-class _Record:
-    name: str
-    digest: str
-    says: str
+
+class Sealer:
+    """Adds the records that the chain does not have. What was read once is not read again, so that a sensor may do it at each tick."""
+
+    _head: Head
+    _cursor: int
+    _seen: Seen
+    _known: set[tuple[str, str]]
+
+    def __init__(self) -> None:
+        self._begin()
+
+    @contextmanager
+    def sealing(self, control: Control, signer: Signer, now: float, timeout: float | None = None) -> Iterator[Head]:
+        """The end of the chain once all records are in it, at `now` (epoch seconds). Others add to it after the block only.
+
+        Waits for others for `timeout` seconds, without one as long as it takes. Raises Locked, OSError, CannotSign.
+        """
+        with control.lock(_LOCK, timeout):
+            self._follow(control)
+            for record in records(control, signer, self._seen):
+                if (record.name, record.digest) not in self._known:
+                    before, number = self._head.digest, self._head.number + 1
+                    entry = AuditEntry(number=number, at=now, record=record.name, digest=record.digest, says=record.says, before=before)
+                    line = canonical_json(entry.document())
+                    self._cursor = control.append(CHAIN, line)
+                    self._take([line])
+            yield self._head
+
+    def _begin(self) -> None:
+        self._head, self._cursor, self._seen, self._known = Head(0, _FIRST), 0, Seen(), set()
+
+    def _follow(self, control: Control) -> None:
+        """Take over what others added; all of it anew if the chain was cut, or replaced by a restore."""
+        self._read(control)
+        ends = control.ends(CHAIN)
+        if (_FIRST if ends is None else digest_of_line(ends[1])) != self._head.digest:
+            self._begin()
+            self._read(control)
+
+    def _read(self, control: Control) -> None:
+        lines, self._cursor = control.lines_after(CHAIN, self._cursor)
+        self._take(lines)
+
+    def _take(self, lines: list[bytes]) -> None:
+        self._known |= {(entry.record, entry.digest) for entry in map(_entry, lines) if entry is not None}
+        self._head = Head(self._head.number + len(lines), digest_of_line(lines[-1]) if lines else self._head.digest)
+
+
+def sealing(control: Control, signer: Signer, now: float) -> AbstractContextManager[Head]:
+    """The end of the chain with all records in it, at `now` (epoch seconds); see `Sealer.sealing`."""
+    return Sealer().sealing(control, signer, now)
 
 
 def seal(control: Control, signer: Signer, now: float) -> Head:
     """Add all records that the chain does not have yet, at `now` (epoch seconds); the chain's end. Raises OSError, CannotSign."""
-    with control.lock(_LOCK):
-        lines = control.lines(CHAIN)
-        known = {(entry.record, entry.digest) for entry in map(_entry, lines) if entry is not None}
-        before, number = _head(lines).digest, len(lines)
-        for record in _records(control, signer):
-            if (record.name, record.digest) not in known:
-                number += 1
-                entry = AuditEntry(number=number, at=now, record=record.name, digest=record.digest, says=record.says, before=before)
-                line = canonical_json(entry.document())
-                control.append(CHAIN, line)
-                before = hashlib.sha256(line).hexdigest()
-        return Head(number, before)
+    with sealing(control, signer, now) as head:
+        return head
 
 
 def entries(control: Control) -> list[AuditEntry]:
@@ -82,10 +120,11 @@ def entries(control: Control) -> list[AuditEntry]:
     return [entry for entry in map(_entry, control.lines(CHAIN)) if entry is not None]
 
 
-def faults(control: Control, signer: Signer, anchor: Head | None = None) -> list[str]:
+def faults(control: Control, signer: Signer, anchors: Mapping[str, Head] | None = None) -> list[str]:
     """What was changed, removed or moved, in the chain or of the records in it, a sentence each; empty means nothing was.
 
-    `anchor` is an earlier end of the chain, which it must still have. Raises OSError, CannotSign.
+    `anchors` are earlier ends of the chain, which it must still have, by what names them; each stored release names one.
+    Raises OSError, CannotSign.
     """
     lines, found = control.lines(CHAIN), list[str]()
     before = _FIRST
@@ -96,11 +135,12 @@ def faults(control: Control, signer: Signer, anchor: Head | None = None) -> list
             found.append(f"entry {place} of the chain {what}: one was changed, removed or moved here")
         elif entry.before != before:
             found.append(f"entry {place} of the chain ({entry.says}) does not follow entry {place - 1}, which was changed or replaced")
-        before = hashlib.sha256(line).hexdigest()
-    if anchor is not None and anchor.number and (anchor.number > len(lines) or _head(lines[: anchor.number]).digest != anchor.digest):
-        found.append(f"the chain had an entry {anchor.number} that it does not have now: its end was cut off or written anew")
+        before = digest_of_line(line)
+    for name, anchor in (*(anchors or {}).items(), *_named_by_releases(control, signer)):
+        if anchor.number and (anchor.number > len(lines) or digest_of_line(lines[anchor.number - 1]) != anchor.digest):
+            found.append(f"{name} names an entry {anchor.number} that the chain does not have now: its end was cut off or written anew")
     now: dict[str, set[str]] = {}
-    for record in _records(control, signer):
+    for record in records(control, signer, Seen()):
         now.setdefault(record.name, set()).add(record.digest)
     for entry in filter(None, map(_entry, lines)):
         if entry.record.startswith(f"{KEPT_LOOPS}/"):
@@ -112,53 +152,22 @@ def faults(control: Control, signer: Signer, anchor: Head | None = None) -> list
     return found
 
 
-def _records(control: Control, signer: Signer) -> Iterator[_Record]:
-    """All records as they are now, of each kind the oldest first."""
-    yield from _lines(control, JOURNAL)
-    for name in control.names(PAUSES):
-        if name.endswith(".jsonl"):
-            yield from _lines(control, f"{PAUSES}/{name}")
+def head_of(predicate: Mapping[str, Any]) -> Head | None:
+    """The end of the chain when a release was signed, which its predicate has; None if an earlier release of ftassets signed it."""
+    try:
+        return Head(int(predicate["audit"]["entries"]), str(predicate["audit"]["head"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _named_by_releases(control: Control, signer: Signer) -> Iterator[tuple[str, Head]]:
+    releases = Releases(control, signer)
     for loop in control.names(RELEASES):
-        replaced = [
-            (name.partition("-")[2], f"{RELEASES}/{loop}/{REPLACED}/{name}") for name in control.names(f"{RELEASES}/{loop}/{REPLACED}")
-        ]
-        current = [(name, f"{RELEASES}/{loop}/{name}") for name in control.names(f"{RELEASES}/{loop}") if name.endswith(".dsse.json")]
-        for name, key in (*replaced, *current):
-            if (content := control.read(key)) is not None:
-                yield _Record(f"{RELEASES}/{loop}/{name}", _digest(content), _statement(name, loop, content))
-    for name in control.names(KEPT_LOOPS):
-        if (content := control.read(f"{KEPT_LOOPS}/{name}")) is not None:
-            yield _Record(f"{KEPT_LOOPS}/{name}", _digest(content), f"the loop file of {name.removesuffix('.json')} serves")
-    for known in signer.known_keys():
-        if known.unreadable is None:
-            yield _Record(f"keys/{known.key_id}", _digest(known.key_id.encode()), f"key {known.key_id[:12]} is trusted")
-            if known.revoked is not None:
-                yield _Record(
-                    f"keys/{known.key_id}/revoked", _digest(known.revoked.encode()), f"key {known.key_id[:12]} revoked: {known.revoked}"
-                )
-
-
-def _lines(control: Control, key: str) -> Iterator[_Record]:
-    for number, line in enumerate(control.lines(key), start=1):
-        said = "a line that cannot be read"
-        with suppress(ValueError, KeyError, TypeError):
-            entry = json.loads(line)
-            said = f"{entry.get('loop', key.split('/')[-1].removesuffix('.jsonl'))}: {entry['action']} by {entry['by']}: {entry['reason']}"
-        yield _Record(f"{key}:{number}", _digest(line), said)
-
-
-def _statement(name: str, loop: str, content: bytes) -> str:
-    version, _, kind = name.removesuffix(".dsse.json").partition(".")
-    said = f"{kind or 'release'} of version {version[:12]} of {loop}"
-    with suppress(ValueError, KeyError, TypeError):
-        predicate = json.loads(b64decode(json.loads(content)["payload"]))["predicate"]
-        by, reason = predicate.get("name") or predicate.get("by"), predicate.get("reason")
-        said += f" by {by}: {reason}" if by else ""
-    return said
-
-
-def _head(lines: list[bytes]) -> Head:
-    return Head(len(lines), _digest(lines[-1]) if lines else _FIRST)
+        for version in releases.versions(loop):
+            for signed in releases.statements(loop, version):
+                with suppress(InvalidInput):
+                    if (head := head_of(read_statement(signed.payload)[2])) is not None:
+                        yield f"the release of version {version[:12]} of {loop}", head
 
 
 def _entry(line: bytes) -> AuditEntry | None:
@@ -166,7 +175,3 @@ def _entry(line: bytes) -> AuditEntry | None:
         return AuditEntry.parse(line)
     except ValueError:
         return None
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

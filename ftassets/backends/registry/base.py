@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ftassets.domain.rollout.registry_labels import Label
 from ftassets.domain.training.points import LOSS, Point
 from ftassets.errors import FtassetsError, ServerUnreachable
 
@@ -108,6 +109,10 @@ class Registry(ABC):
     @abstractmethod
     def versions(self, loop: str) -> list[RegisteredVersion]:
         """All versions of a loop, newest first."""
+
+    @abstractmethod
+    def labels(self, loop: str) -> list[Label]:
+        """All aliases and stages of a loop's versions, whoever set them; none without a registered version."""
 
     @abstractmethod
     def set_alias(self, loop: str, alias: str, digest: str) -> None:

@@ -16,12 +16,14 @@ from ftassets.backends.registry.base import RegisteredVersion, Registry, Registr
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 
 import requests
 
 from ftassets.config.server_url import server_url
 from ftassets.domain.release.version import version_note
+from ftassets.domain.rollout.registry_labels import Label
 from ftassets.domain.training.points import Point
 from ftassets.durable import sync_folder
 from ftassets.errors import StateDamaged, in_one_line
@@ -160,18 +162,7 @@ class MlflowRegistry(Registry):
 
     def versions(self, loop: str) -> list[RegisteredVersion]:
         """All versions of a loop that carry a digest, newest first; a version made by hand has no digest and is left out."""
-        client = self._client()
-        if not client.search_registered_models(f"name = '{loop}'"):
-            return []
-        aliases = client.get_registered_model(loop).aliases  # alias -> version; a search for versions leaves aliases out
-        found = []
-        token = None
-        while True:
-            page = client.search_model_versions(f"name = '{loop}'", page_token=token)
-            found += [version for version in page if "digest" in version.tags]
-            token = page.token
-            if not token:
-                break
+        found, aliases = self._registered(loop)
         return [
             RegisteredVersion(
                 loop=loop,
@@ -182,7 +173,31 @@ class MlflowRegistry(Registry):
                 aliases=tuple(sorted(alias for alias, number in aliases.items() if int(number) == int(version.version))),
             )
             for version in sorted(found, key=lambda version: int(version.version), reverse=True)
+            if "digest" in version.tags
         ]
+
+    def labels(self, loop: str) -> list[Label]:
+        found, aliases = self._registered(loop)
+        digests = {str(version.version): version.tags.get("digest") for version in found}
+        stages = [(str(version.current_stage), str(version.version)) for version in found if version.current_stage not in (None, "None")]
+        return [
+            *(Label(alias, str(number), digests.get(str(number))) for alias, number in sorted(aliases.items())),
+            *(Label(stage, number, digests[number], stage=True) for stage, number in sorted(stages)),
+        ]
+
+    def _registered(self, loop: str) -> "tuple[list[ModelVersion], dict[str, str]]":
+        """All versions of a loop, also those made by hand, and the number of the version that has an alias."""
+        client = self._client()
+        if not client.search_registered_models(f"name = '{loop}'"):
+            return [], {}
+        aliases = client.get_registered_model(loop).aliases  # a search for versions leaves aliases out
+        found, token = list["ModelVersion"](), None
+        while True:
+            page = client.search_model_versions(f"name = '{loop}'", page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found, aliases
 
     def set_alias(self, loop: str, alias: str, digest: str) -> None:
         self._client().set_registered_model_alias(loop, alias, self._version(loop, digest).number)

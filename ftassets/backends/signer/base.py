@@ -50,6 +50,10 @@ class Signer(ABC):
         """What an envelope holds, also when its key was revoked. Raises SignatureInvalid."""
 
     @abstractmethod
+    def public_key(self, key_id: str) -> bytes:
+        """A trusted key as PEM, for whoever verifies without ftassets. Raises InvalidInput if there is no such key, OSError."""
+
+    @abstractmethod
     def known_keys(self) -> list[Key]:
         """All trusted and revoked keys, then the key files that cannot be read; creates no key. Raises CannotSign."""
 

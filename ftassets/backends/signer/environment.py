@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
@@ -15,7 +16,7 @@ KEY, KEY_FILE = "FTASSETS_SIGNING_KEY", "FTASSETS_SIGNING_KEY_FILE"
 
 
 class EnvironmentSigner(FolderTrust):
-    """An Ed25519 private key as PEM in FTASSETS_SIGNING_KEY, or in the file FTASSETS_SIGNING_KEY_FILE names."""
+    """A private key, ECDSA on P-256 or Ed25519, as PEM in FTASSETS_SIGNING_KEY, or in the file FTASSETS_SIGNING_KEY_FILE names."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str] = os.environ) -> None:
         """`folder` holds the public keys that are trusted; the key's own is added when it first signs."""
@@ -32,8 +33,9 @@ class EnvironmentSigner(FolderTrust):
             raise CannotSign(f"{KEY_FILE} names a file that cannot be read: {error}") from error
         except (ValueError, TypeError) as error:  # the error's own text could hold a piece of the key
             raise CannotSign(f"{KEY if pem else KEY_FILE} is not an unencrypted private key in PEM form") from error
-        if not isinstance(key, Ed25519PrivateKey):
-            raise CannotSign(f"{KEY if pem else KEY_FILE} is not an Ed25519 key: openssl genpkey -algorithm ed25519 makes one")
+        if not (isinstance(key, Ed25519PrivateKey) or (isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1))):
+            how = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
+            raise CannotSign(f"{KEY if pem else KEY_FILE} is a key of another kind than P-256 and Ed25519: {how} makes one")
         return CryptoSigner(key)
 
     def _signing(self) -> CryptoSigner:

@@ -1,4 +1,7 @@
-"""Signatures by an Ed25519 key in a folder. It stops accidents, not insiders: whoever can read the folder can sign."""
+"""Signatures by a key in a folder. It stops accidents, not insiders: whoever can read the folder can sign.
+
+New keys are ECDSA on P-256, since tools of others verify no Ed25519 signature of a model. Homes of earlier releases have Ed25519 keys.
+"""
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from filelock import FileLock
@@ -10,7 +13,7 @@ from ftassets.backends.signer.trust import FolderTrust, write_with_mode
 PRIVATE = "release.pem"
 
 
-class Ed25519Signer(FolderTrust):
+class FolderSigner(FolderTrust):
     """The active private key is a file in `folder`, created at the first signature. Verification needs the public key files only."""
 
     def _private(self) -> CryptoSigner | None:
@@ -40,7 +43,7 @@ class Ed25519Signer(FolderTrust):
         return FileLock(self._folder / "keys.lock")
 
     def _make(self) -> CryptoSigner:
-        new = CryptoSigner.generate_ed25519()
+        new = CryptoSigner.generate_ecdsa()
         self._trust(new)  # first: a crash in between leaves a public key nobody signs with
         write_with_mode(self._folder / PRIVATE, new.private_bytes, 0o600)
         return new

@@ -8,8 +8,7 @@ from abc import abstractmethod
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, load_pem_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SecureSystemsError
 from securesystemslib.exceptions import VerificationError
@@ -72,6 +71,12 @@ class FolderTrust(Signer):
         keys = [Key(key_id, key_id in active, revoked.get(key_id)) for key_id in sorted({*known, *revoked, *active})]
         return keys + [Key(path.name.removesuffix(PUBLIC), active=False, revoked=None, unreadable=why) for path, why in unreadable.items()]
 
+    def public_key(self, key_id: str) -> bytes:
+        try:
+            return (self._folder / f"{key_id}{PUBLIC}").read_bytes()
+        except FileNotFoundError:
+            raise InvalidInput(f"there is no key {key_id} in {self._folder}") from None
+
     def revoke(self, key_id: str, reason: str) -> None:
         if key_id not in {key.key_id for key in self.known_keys()}:
             raise InvalidInput(f"there is no key {key_id} to revoke")
@@ -87,7 +92,7 @@ class FolderTrust(Signer):
     def _trust(self, signer: CryptoSigner) -> None:
         path = self._folder / f"{signer.public_key.keyid}{PUBLIC}"
         if not path.exists():
-            public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer.public_key.keyval["public"]))
+            public = load_pem_private_key(signer.private_bytes, password=None).public_key()
             write_with_mode(path, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644)
 
     def _known(self) -> dict[str, PublicKey]:

@@ -21,6 +21,7 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.external import publish_endpoint
 from ftassets.backends.artifacts.version_folder import read_manifest
 from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, workshop
+from ftassets.backends.control.audit import sealing
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.registry.base import Registry
@@ -94,8 +95,9 @@ class Adoption:
         releases = Releases(self.control, self.signer)
         at = time.time()
         if not again:
-            statement = adopted_statement(loop, manifest, self.by, self.reason, at, code_identity())
-            releases.write(loop.name, digest, "release", statement)
+            with sealing(self.control, self.signer, at) as head:
+                statement = adopted_statement(loop, manifest, self.by, self.reason, at, code_identity(), head.document())
+                releases.write(loop.name, digest, "release", statement)
         imported = None
         if self.traffic:
             log, path, format = self.traffic

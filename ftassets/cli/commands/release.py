@@ -11,6 +11,7 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, report_digests
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, file_digests
 from ftassets.backends.artifacts.versions import load_manifest, version_folder
+from ftassets.backends.control.audit import Head, head_of
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases, StatementMissing, signed_objections
 from ftassets.backends.signer.base import SignatureInvalid, Signed, Signer
@@ -149,6 +150,13 @@ def verify(
         "revoked": signed.revoked,
         "attested": {**predicate, "files": subjects} if kind in (PREDICATE_TYPE, PACK_TYPE) else predicate,
     }
+
+
+def audit_head(signer: Signer, path: Path) -> Head:
+    """The end of the audit chain that a signed release names. Raises SignatureInvalid, InvalidInput if it names none, OSError."""
+    if (head := head_of(read_statement(signer.open(path.read_bytes()).payload)[2])) is None:
+        raise InvalidInput(f"{path} does not name the end of the audit chain: give a release that this ftassets signed, or a later one")
+    return head
 
 
 def _release_objections(artifacts: Artifacts, signed: Signed, loop: str, version: str, files: Path | None) -> list[str]:

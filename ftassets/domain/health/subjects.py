@@ -45,6 +45,7 @@ SUBJECTS: dict[str, Subject] = {
     "not-recorded": Subject("page", Sender.PROMETHEUS),
     "promotion-refused": Subject("ticket", Sender.FINDER),
     "quality-drop": Subject("ticket", Sender.FINDER),
+    "registry-moved": Subject("ticket", Sender.FINDER),
     "release-rolled-back": Subject("info", Sender.HEALTH),
     "release-waits": Subject("ticket", Sender.HEALTH),
     "report-missing": Subject("ticket", Sender.HEALTH),

@@ -64,11 +64,11 @@ def served_at(url: str, model: str, api_key_env: str | None) -> ExternalModel:
 
 
 def adopted_statement(
-    loop: LoopConfig, manifest: VersionManifest, by: str, reason: str, at: float, code: Mapping[str, str | None]
+    loop: LoopConfig, manifest: VersionManifest, by: str, reason: str, at: float, code: Mapping[str, str | None], audit: Mapping[str, Any]
 ) -> bytes:
     """Bytes of a release statement without verdicts: nothing was measured, a person answers for it. `at` is in epoch seconds.
 
-    It can only give a loop its first production version.
+    `audit` is the end of the audit chain. It can only give a loop its first production version.
     """
     return statement(
         loop.name,
@@ -85,6 +85,7 @@ def adopted_statement(
             "tokenizer_digest": manifest.tokenizer_digest,
             "generation": manifest.generation,
             "verdicts": {},
+            "audit": audit,
             **code,
         },
     )

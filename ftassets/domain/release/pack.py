@@ -14,6 +14,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.bills import Package, bill_objections, model_bill, software_bill
 from ftassets.domain.release.model_card import NAME as CARD
 from ftassets.domain.release.model_card import card_objections, model_card
+from ftassets.domain.release.model_signature import NAME as MODEL_SIGNATURE
 from ftassets.domain.release.provenance import provenance
 from ftassets.domain.release.statement import read_statement, write_statement
 from ftassets.domain.release.version import VersionManifest
@@ -42,14 +43,16 @@ def pack_files(
     croissant: bytes | None,
     packages: Iterable[Package] | None,
     python: str,
+    signature: bytes | None,
 ) -> dict[str, bytes]:
     """The files of a release's pack but for its manifest, by name. `payload` is the attestation, `envelope` holds it.
 
     `croissant` is the description that the dataset's commit has, None if it has none. `packages` are those of the environment that
-    released, None if it is not known any more.
+    released, None if it is not known any more. `signature` is the OpenSSF model signature, None if the release key cannot make one.
     """
     attestation, (_, _, attested) = digest_of_bytes(payload), read_statement(payload)
     described = {DATASET: croissant} if croissant is not None else {}
+    signed = {MODEL_SIGNATURE: signature} if signature is not None else {}
     environment = {} if packages is None else {SOFTWARE_BILL: _json(software_bill(packages, python, attested, attestation))}
     return {
         CARD: model_card(loop, manifest, report, attested, attestation).encode(),
@@ -58,6 +61,7 @@ def pack_files(
         PROVENANCE: provenance(manifest, report, attested, attestation),
         ATTESTATION: envelope,
         **described,
+        **signed,
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ftassets.backends.registry.base import Registry, UnknownVersion
+from ftassets.domain.rollout.registry_labels import Label
 from ftassets.domain.training.points import Point
 
 MakeRegistry = Callable[[], Registry]
@@ -69,6 +70,8 @@ class RegistryContract:
         registry.set_alias("voice", "production", A)
         registry.set_alias("voice", "candidate", B)
         assert [version.aliases for version in registry.versions("voice")] == [("candidate",), ("production",)]
+        assert sorted(registry.labels("voice"), key=lambda label: label.name) == [Label("candidate", "2", B), Label("production", "1", A)]
+        assert registry.labels("triage") == []
         registry.set_alias("voice", "production", B)
         assert [version.aliases for version in registry.versions("voice")] == [("candidate", "production"), ()]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ftassets.backends.registry.base import RegisteredVersion, Registry, TrackedTraining, UnknownVersion
+from ftassets.domain.rollout.registry_labels import Label
 from ftassets.domain.training.points import Point
 
 
@@ -77,6 +78,9 @@ class MemoryRegistry(Registry):
 
     def versions(self, loop: str) -> list[RegisteredVersion]:
         return self._versions.get(loop, [])[::-1]
+
+    def labels(self, loop: str) -> list[Label]:
+        return [Label(alias, version.number, version.digest) for version in self.versions(loop) for alias in version.aliases]
 
     def set_alias(self, loop: str, alias: str, digest: str) -> None:
         found = self._find(loop, digest)

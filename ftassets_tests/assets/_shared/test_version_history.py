@@ -10,7 +10,7 @@ from ftassets.assets._shared.version_history import version_history
 from ftassets.backends.artifacts.packs import pack_key, store_pack
 from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.control.releases import Releases
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.main import app
 from ftassets.config.home import Home
@@ -37,15 +37,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         digest = make_version(home, name)
         attest(home, "support", digest, issued_at=1000 + number, **said)
         if name == "packed":  # the report itself is not there: nothing reads it
-            payload = Releases(control(home), Ed25519Signer(home.keys)).payload("support", digest)
-            files = pack_files(loop_config(), MANIFEST, REPORT, payload, b"", None, [], "3.11")
+            payload = Releases(control(home), FolderSigner(home.keys)).payload("support", digest)
+            files = pack_files(loop_config(), MANIFEST, REPORT, payload, b"", None, [], "3.11", None)
             store_pack(artifacts(home), pack_key("support", payload), files, envelope())
     return home
 
 
 def test_scores_come_from_the_pack_or_else_from_the_report(home: Home) -> None:
     found = version_history(
-        artifacts(home), control(home), Ed25519Signer(home.keys), SqliteTrafficLog(home.traffic_db), loop_config(), 2000.0
+        artifacts(home), control(home), FolderSigner(home.keys), SqliteTrafficLog(home.traffic_db), loop_config(), 2000.0
     )
     assert [each.released.at for each in found] == [1000.0, 1001.0, 1002.0, 1003.0]
     packed, plain, adopted, lost = (each.released for each in found)

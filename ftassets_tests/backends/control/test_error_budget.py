@@ -10,7 +10,7 @@ import pytest
 from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.control.error_budget import BudgetDamaged, read_ledger, start_ledger, within_budget
 from ftassets.backends.control.releases import Releases, reports_of_releases
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.gates.error_budget import KEPT, YEAR, Start
@@ -143,7 +143,7 @@ def test_what_a_new_ledger_replaces_is_kept(tmp_path: Path) -> None:
 
 def test_a_release_tells_of_decisions_whose_reports_are_gone(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    kept, there, signer = artifacts(home), control(home), Ed25519Signer(home.keys)
+    kept, there, signer = artifacts(home), control(home), FolderSigner(home.keys)
     made = within_budget(kept, there, LOOP, about("c" * 64), NOW)
     digest = store_eval_report(kept, made)
     releases = Releases(there, signer)

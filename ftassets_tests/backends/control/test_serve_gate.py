@@ -10,7 +10,7 @@ import pytest
 
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.serve_gate import serve_gate
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.config.home import Home
 from ftassets.config.profiles import control, verifier
 from ftassets.domain.release.approval import Approval, approval_statement
@@ -138,14 +138,14 @@ def test_an_expired_release_may_not(home: Home, loaded: Path) -> None:
 
 
 def test_a_release_by_a_revoked_or_unknown_key_may_not(home: Home, loaded: Path, tmp_path: Path) -> None:
-    signer = Ed25519Signer(home.keys)
+    signer = FolderSigner(home.keys)
     old = signer.key_id
     signer.revoke(old, "laptop lost")
     assert f"its key {old[:12]} was revoked: laptop lost" in objections(home, loaded)
     stranger = Home(tmp_path / "stranger")
     shutil.copytree(home.releases, stranger.releases)
     assert "cannot be trusted (there is no key to trust" in objections(stranger, loaded)
-    Ed25519Signer(stranger.keys).sign(b"{}")
+    FolderSigner(stranger.keys).sign(b"{}")
     assert "not signed by the release key" in objections(stranger, loaded)
 
 
@@ -164,6 +164,6 @@ def test_what_needs_an_approval_has_one_of_this_version_and_report(home: Home, l
         approval = Approval(
             loop="support", version=digest, report_digest=report, name="anna", role="lead", reason="good", issued_at=int(time.time())
         )
-        Releases(control(home), Ed25519Signer(home.keys)).write("support", digest, "approval", approval_statement(approval))
+        Releases(control(home), FolderSigner(home.keys)).write("support", digest, "approval", approval_statement(approval))
         assert said in objections(home, loaded)
     assert not objections(home, loaded)

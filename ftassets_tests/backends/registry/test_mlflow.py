@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ftassets.backends.registry.mlflow import MlflowRegistry
+from ftassets.domain.rollout.registry_labels import Label
 from ftassets.domain.training.points import Point
 from ftassets.errors import StateDamaged
 from ftassets.testing.contracts.registry import A, B, log
@@ -129,6 +130,17 @@ def test_versions_made_by_hand_are_none_of_ours(home: Path) -> None:
     ours = registry.register("voice", "n", A, None, {})
     MlflowClient(f"sqlite:///{home / 'mlflow.db'}").create_model_version("voice", "urn:elsewhere")
     assert registry.versions("voice") == [ours]
+
+
+def test_labels_that_somebody_set_by_hand_are_seen_also_on_a_version_made_by_hand(home: Path) -> None:
+    from mlflow import MlflowClient
+
+    registry, client = opened(home), MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    registry.register("voice", "n", A, None, {})
+    client.create_model_version("voice", "urn:elsewhere")
+    client.set_registered_model_alias("voice", "production", "2")
+    client.transition_model_version_stage("voice", "1", "Staging")
+    assert registry.labels("voice") == [Label("production", "2", None), Label("Staging", "1", A, stage=True)]
 
 
 def test_leaves_no_global_state(home: Path) -> None:

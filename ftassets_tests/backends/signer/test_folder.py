@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
-from ftassets.backends.signer.folder import PRIVATE, Ed25519Signer
+from ftassets.backends.signer.folder import PRIVATE, FolderSigner
 from ftassets.backends.signer.trust import PUBLIC
 from ftassets.testing.contracts.signer import PAYLOAD
 
 
 def test_private_key_is_the_owners_alone(tmp_path: Path) -> None:
-    Ed25519Signer(tmp_path / "keys").sign(PAYLOAD)
+    FolderSigner(tmp_path / "keys").sign(PAYLOAD)
     assert stat.S_IMODE(os.stat(tmp_path / "keys" / PRIVATE).st_mode) == 0o600
 
 
 def test_rotated_away_keys_still_verify(tmp_path: Path) -> None:
-    signer = Ed25519Signer(tmp_path)
+    signer = FolderSigner(tmp_path)
     old, old_id = signer.sign(PAYLOAD), signer.key_id
     new_id = signer.rotate()
     assert new_id == signer.key_id != old_id
@@ -33,9 +33,9 @@ def test_rotated_away_keys_still_verify(tmp_path: Path) -> None:
 
 
 def test_public_key_is_enough_to_verify_and_not_to_sign(tmp_path: Path) -> None:
-    envelope = Ed25519Signer(tmp_path).sign(PAYLOAD)
+    envelope = FolderSigner(tmp_path).sign(PAYLOAD)
     (tmp_path / PRIVATE).unlink()
-    gateway = Ed25519Signer(tmp_path)
+    gateway = FolderSigner(tmp_path)
     assert gateway.verify(envelope) == PAYLOAD
     with pytest.raises(CannotSign, match="verify but not sign"):
         gateway.sign(PAYLOAD)
@@ -44,14 +44,14 @@ def test_public_key_is_enough_to_verify_and_not_to_sign(tmp_path: Path) -> None:
 
 
 def test_without_any_key_nothing_verifies_and_none_is_made(tmp_path: Path) -> None:
-    envelope = Ed25519Signer(tmp_path / "a").sign(PAYLOAD)
+    envelope = FolderSigner(tmp_path / "a").sign(PAYLOAD)
     with pytest.raises(SignatureInvalid, match="no key to trust"):
-        Ed25519Signer(tmp_path / "b").verify(envelope)
+        FolderSigner(tmp_path / "b").verify(envelope)
     assert not (tmp_path / "b").exists()
 
 
 def test_public_key_is_restored_from_the_private_one(tmp_path: Path) -> None:
-    signer = Ed25519Signer(tmp_path)
+    signer = FolderSigner(tmp_path)
     envelope = signer.sign(PAYLOAD)
     (tmp_path / f"{signer.key_id}{PUBLIC}").unlink()
     signer.sign(PAYLOAD)

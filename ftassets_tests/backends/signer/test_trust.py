@@ -7,13 +7,13 @@ import pytest
 from securesystemslib.dsse import Envelope
 
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.signer.trust import PUBLIC, REVOKED, FolderTrust
 from ftassets.testing.contracts.signer import PAYLOAD
 from ftassets_tests.backends.signer.keys import from_environment
 
 
-@pytest.fixture(params=[Ed25519Signer, from_environment])
+@pytest.fixture(params=[FolderSigner, from_environment])
 def signer(request: pytest.FixtureRequest, tmp_path: Path) -> FolderTrust:
     return request.param(tmp_path / "keys")
 
@@ -45,7 +45,7 @@ def test_a_public_file_that_is_none_stops_verifying_with_its_name(signer: Folder
 
 
 def test_a_second_signature_by_a_key_that_counts_is_enough(tmp_path: Path) -> None:
-    signer = Ed25519Signer(tmp_path)
+    signer = FolderSigner(tmp_path)
     both, old_id = json.loads(signer.sign(PAYLOAD)), signer.key_id
     signer.rotate()
     both["signatures"] += json.loads(signer.sign(PAYLOAD))["signatures"]

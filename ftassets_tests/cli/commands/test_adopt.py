@@ -132,7 +132,7 @@ def test_a_new_base_model_starts_cold_and_is_compared_with_the_adopted_version(t
     releases = Releases(control(tiny.home), backend(tiny, "signer"))
     manifest = load_manifest(artifacts(tiny.home), report.candidate)
     kept = Path(releases.uri(LOOP, report.candidate)).read_bytes()
-    payload = adopted_statement(tiny.loop, manifest, "eve", "in a hurry", time.time(), {})
+    payload = adopted_statement(tiny.loop, manifest, "eve", "in a hurry", time.time(), {}, {})
     releases.write(LOOP, report.candidate, "release", payload)
     with pytest.raises(ServingError, match="adopted without a verdict"):
         tiny.serving.start(LOOP, report.candidate, 50, 60, "eve", "hurry")

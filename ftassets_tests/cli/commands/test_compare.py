@@ -14,7 +14,7 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.registry.mlflow import MlflowRegistry
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.cli.commands.compare import run, table
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts, control
@@ -85,7 +85,7 @@ def where(home: Home) -> tuple[Artifacts, Control]:
 
 
 def test_two_trained_versions_and_where_they_differ(home: Home, registry: MlflowRegistry) -> None:
-    store, signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
+    store, signer = GitDatasetStore(home.datasets), FolderSigner(home.keys)
     first = version(home, "one", dataset(store, "d1", range(0, 10)), lora_r=4)
     second = version(home, "two", dataset(store, "d2", range(0, 16)), lora_r=8, start_from=first.digest)
     made = report(second.digest, first.digest, {"base": 0, "production": 6, "candidate": 9})
@@ -121,8 +121,10 @@ def test_scores_of_different_golden_sets_are_said_to_be(home: Home, registry: Ml
     first, second = version(home, "three", None), version(home, "four", None)
     store_eval_report(artifacts(home), report(first.digest, BASE, {"base": 0, "production": 0, "candidate": 5}, golden="g0"))
     store_eval_report(artifacts(home), report(second.digest, BASE, {"base": 0, "production": 0, "candidate": 6}))
-    signer = Ed25519Signer(home.keys)
-    Releases(control(home), signer).write("support", first.digest, "release", adopted_statement(LOOP, first, "anna", "it serves", 1e9, {}))
+    signer = FolderSigner(home.keys)
+    Releases(control(home), signer).write(
+        "support", first.digest, "release", adopted_statement(LOOP, first, "anna", "it serves", 1e9, {}, {})
+    )
     found = run(
         artifacts(home), control(home), {"support": LOOP}, registry, GitDatasetStore(home.datasets), signer, first.digest, second.digest
     )
@@ -141,7 +143,7 @@ def test_a_text_that_names_no_version_is_refused(home: Home, registry: MlflowReg
             {"support": LOOP},
             registry,
             GitDatasetStore(home.datasets),
-            Ed25519Signer(home.keys),
+            FolderSigner(home.keys),
             text,
             text,
         )
@@ -161,7 +163,7 @@ def test_a_beginning_several_versions_share_is_refused(home: Home, registry: Mlf
             {"support": LOOP},
             registry,
             GitDatasetStore(home.datasets),
-            Ed25519Signer(home.keys),
+            FolderSigner(home.keys),
             digest[0],
             digest,
         )

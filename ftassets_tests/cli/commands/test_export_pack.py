@@ -11,7 +11,7 @@ from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LoopFiles
@@ -38,7 +38,7 @@ def version(home: Home) -> str:
     dataset = store.publish("run", {"support/x": b"x"}, "a dataset without a card", {}).commit
     report = REPORT.model_copy(update={"candidate": digest, "dataset_commit": dataset})
     attest(home, "support", digest, report_digest=store_eval_report(artifacts(home), report))
-    signer, manifest = Ed25519Signer(home.keys), load_manifest(artifacts(home), digest)
+    signer, manifest = FolderSigner(home.keys), load_manifest(artifacts(home), digest)
     payload = Releases(control(home), signer).payload("support", digest)
     make_pack(artifacts(home), control(home), store, signer, loop_config(), manifest, report, payload)
     return digest
@@ -74,7 +74,7 @@ def test_verify_names_the_number_that_differs_from_the_report_even_if_somebody_s
         "README.md is not the file that was signed",
         "README.md, model-index: exact_match on golden is 0.95, in the report 0.85",
     ]
-    signer = Ed25519Signer(home.keys)
+    signer = FolderSigner(home.keys)
     payload = Releases(control(home), signer).payload("support", version)
     files = {path.name: path.read_bytes() for path in out.iterdir() if path.name != "pack.dsse.json"}
     (out / "pack.dsse.json").write_bytes(signer.sign(pack_statement("support", version, payload, files)))

@@ -13,7 +13,7 @@ from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.control.journal import Journal
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.traffic_log.base import Feedback
 from ftassets.backends.traffic_log.day_files import DayFiles, Moved
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
@@ -54,7 +54,7 @@ class World:
     @property
     def back(self) -> backward.Stores:
         days = [DayFiles(self.home.traffic_export)]
-        signer = Ed25519Signer(self.home.keys)
+        signer = FolderSigner(self.home.keys)
         return backward.Stores(artifacts(self.home), control(self.home), signer, self.store, self.log, days, lambda loop: None)
 
     @property
@@ -97,7 +97,7 @@ def world(tmp_path: Path) -> World:
     facts = {"report_digest": digest, "golden_commit": golden, "run_id": "run-7", "needs_approval": True, "compared_with": BASE}
     attest(home, LOOP, old, issued_at=int(NOW) - 600, **facts)
     yes = Approval(loop=LOOP, version=old, report_digest=digest, name="ben", role="lead", reason="good", issued_at=int(NOW) - 500)
-    Releases(control(home), Ed25519Signer(home.keys)).write(LOOP, old, "approval", approval_statement(yes))
+    Releases(control(home), FolderSigner(home.keys)).write(LOOP, old, "approval", approval_statement(yes))
     journal = Journal(control(home))
     journal.record(LOOP, "start", "run:run-7", "first release", EndpointState(production=old, since=NOW - 400), NOW - 400)
     rows = [
@@ -173,7 +173,7 @@ def test_an_imported_version_whose_name_is_no_key_is_unknown(world: World) -> No
 
 
 def test_the_statement_that_counted_then_is_named_and_a_revoked_key_is_said(world: World) -> None:
-    signer = Ed25519Signer(world.home.keys)
+    signer = FolderSigner(world.home.keys)
     kept = world.home.releases / LOOP / f"{world.old}.dsse.json"
     before = kept.read_bytes()
     attest(world.home, LOOP, world.old, issued_at=int(NOW) + 999, verdict="FAIL")

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from ftassets.backends.artifacts.reports import report_digests, report_key, store_report
 from ftassets.backends.control.releases import Releases
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts, control
@@ -52,7 +52,7 @@ def test_every_kind_comes_out_the_same(home: Home) -> None:
 
 
 def test_an_attestation_that_claims_another_verdict_than_its_report_is_named(home: Home) -> None:
-    signer = Ed25519Signer(home.keys)
+    signer = FolderSigner(home.keys)
     signer.rotate()  # the sample has no private key
     releases = Releases(control(home), signer)
     version = releases.versions(LOOP)[0]

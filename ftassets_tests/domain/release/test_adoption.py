@@ -35,7 +35,7 @@ def test_the_statement_says_who_answers_and_holds_no_verdict() -> None:
     manifest = VersionManifest(
         kind="adapter", base_model="tiny", files={"merged/a": "1" * 64}, tokenizer_digest="0" * 64, generation={"max_tokens": 8}
     )
-    payload = adopted_statement(loop, manifest, "anna", "served for a year", 1000.5, {"code_commit": "c1"})
+    payload = adopted_statement(loop, manifest, "anna", "served for a year", 1000.5, {"code_commit": "c1"}, {"entries": 3})
     _, subjects, predicate = read_statement(payload)
     assert subjects == manifest.files
     assert (predicate["loop"], predicate["version"], predicate["generation"]) == ("support", manifest.digest, {"max_tokens": 8})

@@ -9,6 +9,7 @@ from ftassets.domain.release.pack import (
     CARD,
     DATASET,
     MODEL_BILL,
+    MODEL_SIGNATURE,
     PROVENANCE,
     SOFTWARE_BILL,
     digest_of_bytes,
@@ -21,7 +22,7 @@ from ftassets_tests.domain.release.packs import LOOP, MANIFEST, PACKAGES, REPORT
 
 
 def files(croissant: bytes | None = b"{}") -> dict[str, bytes]:
-    return pack_files(LOOP, MANIFEST, REPORT, payload(), b"an envelope", croissant, PACKAGES, "3.11.9")
+    return pack_files(LOOP, MANIFEST, REPORT, payload(), b"an envelope", croissant, PACKAGES, "3.11.9", b"a bundle")
 
 
 def why(
@@ -34,7 +35,7 @@ def why(
 
 def test_the_manifest_names_the_attestation_and_every_file() -> None:
     made = files()
-    assert sorted(made) == sorted([CARD, MODEL_BILL, SOFTWARE_BILL, PROVENANCE, ATTESTATION, DATASET])
+    assert sorted(made) == sorted([CARD, MODEL_BILL, SOFTWARE_BILL, PROVENANCE, ATTESTATION, DATASET, MODEL_SIGNATURE])
     assert DATASET not in files(None)
     assert made == files(), "the same release has the same bytes"
     _, subjects, predicate = read_statement(pack_statement("support", MANIFEST.digest, payload(), made))

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.signer.folder import FolderSigner
 from ftassets.config.home import Home
 from ftassets.gateway.model_hosts.vllm_plugin import NothingElse, register
 from ftassets.testing.releases import attest, make_version
@@ -139,7 +139,7 @@ def test_other_bytes_or_a_revoked_key_are_not_loaded(registry: Registry, home: H
     assert f"{WEIGHTS} is missing, changed" in caplog.text
     assert f"holds version {kept[:12]}" in caplog.text
     (home.versions / renamed).rename(home.versions / kept)
-    signer = Ed25519Signer(home.keys)
+    signer = FolderSigner(home.keys)
     signer.revoke(signer.key_id, "laptop lost")
     assert vllm.ask(kept) == 404
     assert "revoked: laptop lost" in caplog.text
