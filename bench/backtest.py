@@ -118,7 +118,7 @@ def _retrains(home: Home, own: LoopConfig, begin: float, days: int) -> None:
 
 
 def _release(home: Home, own: LoopConfig, at: float, week: int) -> None:
-    """An eval report, the verdicts on it, and a rollout of five moves."""
+    """An eval report, the verdicts on it, and a rollout by all steps."""
     version, right, wrong = f"{week:064x}", json.dumps({"intent": "on"}), json.dumps({"intent": "off"})
     scores = {
         role: [score(f"g{n}", "established", right, right if n % 10 < of_ten else wrong, ToolCall()) for n in range(SCORED)]
@@ -132,11 +132,10 @@ def _release(home: Home, own: LoopConfig, at: float, week: int) -> None:
     results = tuple(evaluate_gates(own.gates, report))
     decision = GateDecision(loop=LOOP, report=digest, at=at, reviews=0, policy={"gates": []}, results=results)
     store_report(artifacts(home), LOOP, "gates", decision.document())
-    steps = own.rollout.steps
-    for number, (weight, following) in enumerate(itertools.pairwise([*steps, 100])):
+    for number, (weight, following) in enumerate(itertools.pairwise(own.rollout.steps)):
         state = EndpointState(production="v1", candidate=version, weight=weight, since=at + number * HOUR)
         seen = CanaryEvidence(answers=[CanaryAnswers(candidate, weight, False, 5000) for candidate in (True, False)])
-        moved = RolloutDecision(Move.RAMP, following, "no guardrail is broken")
+        moved = RolloutDecision(Move.RAMP if following < 100 else Move.PROMOTE, following, "no guardrail is broken")
         record_look(control(home), LOOP, rollout_look(state, seen, own.rollout, at + (number + 1) * HOUR, moved))
 
 

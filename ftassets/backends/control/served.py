@@ -26,7 +26,7 @@ def count_served(control: Control, log: TrafficLog, loop: str, now: float) -> Se
 def count_for(control: Control, log: TrafficLog, loop: str, now: float, seconds: float) -> tuple[Served, float | None]:
     """The same for so many seconds at most, and from when on (epoch seconds) rows that came are not counted yet; None if all are.
 
-    What was counted is kept: the next call goes on from there.
+    What was counted is kept: the next call begins there.
     """
     deadline, behind = time.monotonic() + seconds, list[float]()
     key, found = f"{FOLDER}/{loop}/served.json", Served()
