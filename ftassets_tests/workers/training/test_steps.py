@@ -1,10 +1,12 @@
 import json
 import os
+import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ import pytest
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.testing.tiny_job import tiny_job
 from ftassets.workers.process import TERMINATED, Terminated, last_words, write_job
+from ftassets.workers.training.__main__ import main
 from ftassets.workers.training.sft import train
-from ftassets_tests import ROOT
+from ftassets_tests.workers.started import log_of, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]
 
@@ -43,7 +46,7 @@ def same(one: TrainingResult, other: TrainingResult) -> bool:
 
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_a_training_that_ends_at_any_step_and_goes_on_is_the_one_that_never_ended(tmp_path, tiny_base, accumulation):
-    changes = {"epochs": 3, "batch_size": 4, "gradient_accumulation_steps": accumulation, **HARD}
+    changes = {"epochs": 2, "batch_size": 4, "gradient_accumulation_steps": accumulation, **HARD}
     whole = train(tiny_job(tmp_path / "whole", tiny_base, **changes), lambda _: None)
     assert whole.resumed_at == []
     for step in range(1, whole.steps):  # in the middle of an epoch and at its end
@@ -54,25 +57,27 @@ def test_a_training_that_ends_at_any_step_and_goes_on_is_the_one_that_never_ende
         assert again.resumed_at == [step]
 
 
-def worker(job: TrainingJob, cores: int) -> subprocess.Popen[str]:
-    code = "import os, sys; os.sched_setaffinity(0, range(int(sys.argv.pop())))\n"
-    code += "from ftassets.workers.training.__main__ import main; sys.exit(main())"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    arguments = [sys.executable, "-c", code, str(write_job(job, job.work / "job.json")), str(cores)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+def worker(job: TrainingJob, cores: int) -> BaseProcess:
+    return start(main, write_job(job, job.work / "job.json"), before=partial(os.sched_setaffinity, 0, range(cores)))
 
 
-def result(job: TrainingJob, process: subprocess.Popen[str]) -> dict:
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors[-2000:]
+def ended(job: TrainingJob, process: BaseProcess) -> tuple[int | None, str]:
+    """The exit code, and the last of what the worker wrote."""
+    process.join(120)
+    return process.exitcode, log_of(job.work / "job.json").read_text()[-2000:]
+
+
+def result(job: TrainingJob, process: BaseProcess) -> dict:
+    code, said = ended(job, process)
+    assert code == 0, said
     [version] = [path for path in job.versions.glob("*/manifest.json") if json.loads(path.read_bytes())["kind"] == "adapter"]
     return json.loads(version.read_bytes())
 
 
-def wait_for_checkpoint(job: TrainingJob, process: subprocess.Popen[str], step: int) -> None:
+def wait_for_checkpoint(job: TrainingJob, process: BaseProcess, step: int) -> None:
     deadline = time.monotonic() + 60
     while not any(int(path.parent.name.split("-")[1]) >= step for path in job.checkpoints.glob("checkpoint-*/complete.json")):
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive(), log_of(job.work / "job.json").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -85,10 +90,11 @@ def test_a_killed_worker_goes_on_where_its_checkpoint_is(tmp_path, tiny_base, co
     expected = result(whole, worker(whole, cores))
     job = tiny_job(tmp_path / "killed" / "job", tiny_base, **changes)
     for number, step in ((signal.SIGKILL, 3), (signal.SIGTERM, 9)):
-        with worker(job, cores) as process:
-            wait_for_checkpoint(job, process, step)
-            process.send_signal(number)
-            assert process.wait(60) == (TERMINATED if number == signal.SIGTERM else -signal.SIGKILL)
+        process = worker(job, cores)
+        wait_for_checkpoint(job, process, step)
+        assert process.pid
+        os.kill(process.pid, number)
+        assert ended(job, process)[0] == (TERMINATED if number == signal.SIGTERM else -signal.SIGKILL)
     assert "asked to end after step" in (last_words(job.work / "job.json") or "")
     shutil.rmtree(job.checkpoints)  # as on another machine
     assert result(job, worker(job, cores))["files"] == expected["files"]
@@ -133,11 +139,8 @@ def test_early_stopping_keeps_the_weights_of_the_lowest_validation_loss(tmp_path
 def test_a_disk_that_fills_up_is_told_and_the_training_resumes_once_there_is_room(tmp_path, tiny_base):
     job = tiny_job(tmp_path / "job", tiny_base, **HARD)
     train(tiny_job(tmp_path / "converts", tiny_base, epochs=0.5), lambda _: None)
-    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, -1))\n"
-    code += "from ftassets.workers.training.__main__ import main; sys.exit(main())"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", code, str(write_job(job, job.work / "job.json"))]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 2, ended.stderr[-2000:]
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (60_000, -1))
+    code, said = ended(job, start(main, write_job(job, job.work / "job.json"), before=full))
+    assert code == 2, said
     assert "the disk is full" in (last_words(job.work / "job.json") or "")
     assert train(job, lambda _: None).steps == 4
