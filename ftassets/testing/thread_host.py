@@ -23,6 +23,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.gateway.model_hosts.base import HostError, ModelHost
 from ftassets.gateway.server import serve
 from ftassets.gateway.sse import event
+from ftassets.workers.evaluation.generate import load
 
 
 class ThreadHost:
@@ -95,10 +96,8 @@ def _load_one_model_at_a_time() -> None:
 def transformers_app(folder: Path) -> ASGIApp:
     """A small OpenAI-compatible server over `generate`, one request at a time, greedy."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder / "merged")
-    model = AutoModelForCausalLM.from_pretrained(folder / "merged").eval()
+    tokenizer, model = load(folder / "merged")
     one_at_a_time = threading.Lock()
 
     def answer(body: dict) -> tuple[str, int, int]:

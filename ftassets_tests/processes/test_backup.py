@@ -304,6 +304,8 @@ def on_servers(home: Home, postgres: PostgresServer, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FTASSETS_HOME", str(home.root))
     for variable in (TRAFFIC_URL, CONTROL_URL):
         monkeypatch.setenv(variable, url)
+    for variable in ("LAKEFS_ENDPOINT", "QDRANT_URL", "MLFLOW_TRACKING_URI"):  # MLflow leaves its own behind in a process that used it
+        monkeypatch.delenv(variable, raising=False)
     shutil.rmtree(home.releases)
     Journal(profiles.control(home)).record("support", "start", "ben", "first", EndpointState(production=released(home, "two")), 1.0)
     shutil.rmtree(home.releases)  # which control has
