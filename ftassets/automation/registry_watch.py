@@ -30,10 +30,11 @@ class RegistryWatch:
 
         The first call of a process only begins to wait. Raises RegistryUnreachable, StateDamaged.
         """
-        begins, due = self._next is None, self._next is not None and now >= self._next
-        if begins or due:
-            self._next = now + EVERY
-        if not due or state.production is None:  # before a first version there may be no registry
+        due = self._next
+        if due is not None and now < due:
+            return
+        self._next = now + EVERY
+        if due is None or state.production is None:  # before a first version there may be no registry
             return
         name = self._loop.name
         found = moved(registry.labels(name), state, {version.digest for version in registry.versions(name)}, now)

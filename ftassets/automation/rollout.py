@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import dagster as dg
 
@@ -72,7 +73,7 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             moves = max((transition.number for transition in serving.newest(loop.name, 1)), default=0)
             paused = pause_reason(control, loop.name)
             attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}:{int(now // AGAIN)}"
-            moving = runs.move_running(context.instance, loop.name)
+            moving = partial(runs.move_running, context.instance, loop.name)
             released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
             if state.candidate:
                 newer = _newer(loop, state, release, Releases(control, signer), now)
@@ -93,7 +94,7 @@ def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.Sens
             return dg.SkipReason(obstacle.sentence)
         if approval:
             attempt += f":{approval.issued_at}"  # a second approval is a second attempt
-        if moving:
+        if moving():
             return dg.SkipReason("a run is moving traffic already")
         overridden = metadata_value(release, "override")
         reason = "a new release with an override" if overridden else "a new release passed its gates"
@@ -110,7 +111,7 @@ def _tick(
     serving: Serving,
     paused: str | None,
     attempt: str,
-    moving: bool,
+    moving: Callable[[], bool],
     now: float,
     tell: Callable[[str], None],
     newer: str | None = None,
@@ -137,15 +138,15 @@ def _tick(
     serving.renew(loop.name, loop.rollout.lease)
     if paused:
         return dg.SkipReason(f"holding {'in shadow' if state.in_shadow else f'at {state.weight} %'}, the loop is paused: {paused}")
-    superseded = newer and loop.rollout.on_newer == "supersede"
-    if moving and (superseded or decision.move not in (Move.HOLD, Move.NOT_ENOUGH_DATA)):
-        return dg.SkipReason("a run is moving traffic already")
-    if newer and superseded:
-        reason = "a newer release passed its gates"
-        return _request(loop.name, f"start:{newer}:{attempt}", "start", first_weight(loop.rollout, state, newer), reason)
-    if decision.move in (Move.HOLD, Move.NOT_ENOUGH_DATA):
+    successor = newer if loop.rollout.on_newer == "supersede" else None
+    if successor is None and decision.move in (Move.HOLD, Move.NOT_ENOUGH_DATA):
         waits = f"; release {newer[:12]} waits until this rollout has ended" if newer else ""
         return dg.SkipReason(f"{decision.move}: {decision.reason}{waits}")
+    if moving():
+        return dg.SkipReason("a run is moving traffic already")
+    if successor:
+        reason = "a newer release passed its gates"
+        return _request(loop.name, f"start:{successor}:{attempt}", "start", first_weight(loop.rollout, state, successor), reason)
     run_key = f"ramp:{state.candidate}:{decision.weight}:{attempt}"
     return _request(loop.name, run_key, "ramp", decision.weight, decision.reason, state.candidate)
 
