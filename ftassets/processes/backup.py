@@ -27,7 +27,7 @@ import ftassets
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, parse_manifest, read_manifest, verify_folder
 from ftassets.backends.control.audit import sealing
 from ftassets.backends.control.base import Control
-from ftassets.backends.control.journal import read_state
+from ftassets.backends.control.journal import loops_with_state, read_state
 from ftassets.backends.control.releases import FOLDER, SUFFIXES, Releases
 from ftassets.backends.postgres.base import DatabaseTables
 from ftassets.backends.signer.base import SignatureInvalid
@@ -506,7 +506,7 @@ def _incomplete(target: Path, files: Sequence[BackupFile]) -> list[str]:
 
 def _running(stores: Control) -> set[str]:
     """Versions that the state of an endpoint names. Raises StateDamaged: then nothing tells which may be incomplete."""
-    loops = {name.removesuffix(".state.json") for name in stores.names("gateway")} | set(stores.names(FOLDER))
+    loops = {*loops_with_state(stores), *stores.names(FOLDER)}
     return set[str]().union(*(state.running for loop in loops if (state := read_state(stores, loop)) is not None))
 
 

@@ -54,12 +54,11 @@ class Journal:
         self._numbers: dict[str, int] = {}
         self._cursor, self._lines, self.last = 0, 0, 0  # of the log: where to read on, lines so far, and the newest number
         self.damaged: dict[str, str] = {}
-        for name in control.names(FOLDER):
-            if name.endswith(_STATE):
-                try:
-                    self.read_copy(name.removesuffix(_STATE))
-                except StateDamaged as error:
-                    self.damaged[name.removesuffix(_STATE)] = str(error)
+        for loop in loops_with_state(control):
+            try:
+                self.read_copy(loop)
+            except StateDamaged as error:
+                self.damaged[loop] = str(error)
         self.take(self.read_new())
         self.last = max([self.last, *self._numbers.values()])
 
@@ -157,6 +156,11 @@ class Journal:
     def backwards(self, after: int = 0) -> Iterator[Transition]:
         """The same entries, newest first, without reading those before."""
         return takewhile(lambda transition: transition.number > after, reversed(self._transitions))
+
+
+def loops_with_state(control: Control) -> list[str]:
+    """Loops of which a gateway has kept a state. Raises OSError."""
+    return [name.removesuffix(_STATE) for name in control.names(FOLDER) if name.endswith(_STATE)]
 
 
 def read_state(control: Control, loop: str) -> EndpointState | None:
