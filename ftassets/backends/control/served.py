@@ -28,11 +28,13 @@ def count_for(control: Control, log: TrafficLog, loop: str, now: float, seconds:
 
     What was counted is kept: the next call begins there.
     """
-    deadline, behind = time.monotonic() + seconds, list[float]()
+    deadline = time.monotonic() + seconds
     key, found = f"{FOLDER}/{loop}/served.json", Served()
+    behind: float | None = None
 
     def add(content: bytes | None) -> bytes | None:
-        nonlocal found
+        nonlocal found, behind
+        behind = None  # this may be called again
         try:
             found = Served() if content is None else Served.parse(content)
         except ValueError as error:
@@ -45,7 +47,7 @@ def count_for(control: Control, log: TrafficLog, loop: str, now: float, seconds:
         while begin < until:
             started = time.monotonic()
             if started >= deadline:
-                behind.append(begin)
+                behind = begin
                 break
             end = min(begin + step, until)
             found = found.with_minutes(log.served(loop, begin, end), end)
@@ -54,4 +56,4 @@ def count_for(control: Control, log: TrafficLog, loop: str, now: float, seconds:
         return canonical_json(found.document())
 
     control.update(key, add)
-    return found, behind[-1] if behind else None
+    return found, behind
