@@ -318,7 +318,7 @@ def replay(
         _replay_loop(loops[decision], since, as_json)
         return
     if since is not None:
-        raise InvalidInput(f"--since goes with the name of a loop, and {decision!r} is none of {', '.join(loops) or 'no loops'}")
+        raise InvalidInput(f"--since goes with the name of a loop, and {decision!r} is not among {', '.join(loops) or 'no loops'}")
     of_rollout = decision.endswith(".jsonl") and Path(decision).is_file()
     found = replay_rollout(Path(decision)) if of_rollout else [run(backend("artifacts"), loops, decision)]
     if as_json:
