@@ -104,6 +104,11 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+def digest_of_bytes(content: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def digest_of(value: Any) -> str:
     """SHA-256 (hex) of the value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
+    return digest_of_bytes(canonical_json(value))

@@ -1,6 +1,5 @@
 """Where a loop's objects lie in the dataset store, and how rows become Parquet and back."""
 
-import hashlib
 import io
 import itertools
 import json
@@ -17,7 +16,7 @@ from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Fil
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import formats
 from ftassets.domain.acceptance import Check
-from ftassets.domain.canonical import canonical_json
+from ftassets.domain.canonical import canonical_json, digest_of_bytes
 from ftassets.domain.dataset.card import card
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair
@@ -46,7 +45,7 @@ class _Decoded:
 
         if pq.read_metadata(io.BytesIO(content)).num_rows > self._limit:
             return map(_example, table_rows(io.BytesIO(content), "dataset_rows"))
-        digest = _digest(content)
+        digest = digest_of_bytes(content)
         with self._lock:
             found = self._known.pop(digest, None)
             if found is None:
@@ -381,7 +380,7 @@ def dataset_objects(
     files: dict[str, bytes | None] = {shard_path(loop, path): None for path in made.remove}
     for path, rows in written.items():
         files[shard_path(loop, path)] = content = to_parquet(rows)
-        known[path] = Shard(path=path, rows=len(rows), digest=_digest(content))
+        known[path] = Shard(path=path, rows=len(rows), digest=digest_of_bytes(content))
     files[index_path(loop)] = _index(wanted, [known[path] for path in known if path not in made.remove], balance, recipe, checks)
     files[quarantine_path(loop)] = quarantine_to_parquet(dropped)
     return files
@@ -473,7 +472,7 @@ def _shard(store: DatasetStore, commit: str, loop: str, shard: Shard) -> bytes:
         content = store.read(commit, path)
     except ObjectNotFound as error:
         raise DatasetError(f"the dataset at {commit} is damaged: its index names {path}, which is not there") from error
-    if _digest(content) != shard.digest:
+    if digest_of_bytes(content) != shard.digest:
         raise DatasetError(f"the dataset at {commit} is damaged: {path} is not the file its index names (SHA-256 differs)")
     return content
 
@@ -536,7 +535,3 @@ def _as_written_now(content: bytes) -> bool:
 def _format(schema: Any) -> int:
     """The number of the format in a Parquet file's schema. Raises ValueError."""
     return int((schema.metadata or {}).get(formats.PARQUET_FORMAT.encode(), 1))
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -14,8 +14,9 @@ from ftassets.backends.signer.base import Signer
 from ftassets.backends.signer.model_signature import model_signature
 from ftassets.code_identity import code_identity, installed_packages
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import digest_of_bytes
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.release.pack import digest_of_bytes, pack_files, pack_statement
+from ftassets.domain.release.pack import pack_files, pack_statement
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 

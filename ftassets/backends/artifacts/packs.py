@@ -1,14 +1,14 @@
 """Packs of releases among the artifacts: a folder of small files for each attestation, written once."""
 
-import json
-from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
-from ftassets.domain.release.pack import MANIFEST, digest_of_bytes
-from ftassets.domain.release.statement import read_statement
+from ftassets.domain.canonical import digest_of_bytes
+from ftassets.domain.release.pack import MANIFEST
+from ftassets.domain.release.statement import payload_of, read_statement
 from ftassets.durable import write_durably
+from ftassets.errors import InvalidInput
 
 FOLDER = "packs"
 
@@ -20,8 +20,8 @@ def pack_key(loop: str, payload: bytes) -> str:
 
 def has_pack(artifacts: Artifacts, key: str) -> bool:
     """Whether a pack is there, whole: with a manifest that can be read, whoever signed it. Raises OSError."""
-    with suppress(ArtifactMissing, ValueError, KeyError, TypeError):
-        read_statement(b64decode(json.loads(artifacts.get(f"{key}/{MANIFEST}"))["payload"]))
+    with suppress(ArtifactMissing, InvalidInput):
+        read_statement(payload_of(artifacts.get(f"{key}/{MANIFEST}")))
         return True
     return False
 

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from ftassets.backends.control.audit_records import Seen, digest_of_line, records
+from ftassets.backends.control.audit_records import Seen, records
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.kept_loops import FOLDER as KEPT_LOOPS
 from ftassets.backends.control.releases import FOLDER as RELEASES
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.signer.base import Signer
-from ftassets.domain.canonical import canonical_json
+from ftassets.domain.canonical import canonical_json, digest_of_bytes
 from ftassets.domain.formats import Stored
 from ftassets.domain.release.statement import read_statement
 from ftassets.errors import InvalidInput
@@ -91,7 +91,7 @@ class Sealer:
         """Take over what others added; all of it anew if the chain was cut, or replaced by a restore."""
         self._read(control)
         ends = control.ends(CHAIN)
-        if (_FIRST if ends is None else digest_of_line(ends[1])) != self._head.digest:
+        if (_FIRST if ends is None else digest_of_bytes(ends[1])) != self._head.digest:
             self._begin()
             self._read(control)
 
@@ -101,7 +101,7 @@ class Sealer:
 
     def _take(self, lines: list[bytes]) -> None:
         self._known |= {(entry.record, entry.digest) for entry in map(_entry, lines) if entry is not None}
-        self._head = Head(self._head.number + len(lines), digest_of_line(lines[-1]) if lines else self._head.digest)
+        self._head = Head(self._head.number + len(lines), digest_of_bytes(lines[-1]) if lines else self._head.digest)
 
 
 def sealing(control: Control, signer: Signer, now: float) -> AbstractContextManager[Head]:
@@ -135,9 +135,9 @@ def faults(control: Control, signer: Signer, anchors: Mapping[str, Head] | None 
             found.append(f"entry {place} of the chain {what}: one was changed, removed or moved here")
         elif entry.before != before:
             found.append(f"entry {place} of the chain ({entry.says}) does not follow entry {place - 1}, which was changed or replaced")
-        before = digest_of_line(line)
+        before = digest_of_bytes(line)
     for name, anchor in (*(anchors or {}).items(), *_named_by_releases(control, signer)):
-        if anchor.number and (anchor.number > len(lines) or digest_of_line(lines[anchor.number - 1]) != anchor.digest):
+        if anchor.number and (anchor.number > len(lines) or digest_of_bytes(lines[anchor.number - 1]) != anchor.digest):
             found.append(f"{name} names an entry {anchor.number} that the chain does not have now: its end was cut off or written anew")
     now: dict[str, set[str]] = {}
     for record in records(control, signer, Seen()):

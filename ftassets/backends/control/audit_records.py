@@ -1,8 +1,6 @@
 """The records of who decided what, as they are now: journal, pauses, signed statements, loop files and keys, each with its digest."""
 
-import hashlib
 import json
-from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +12,9 @@ from ftassets.backends.control.pauses import FOLDER as PAUSES
 from ftassets.backends.control.releases import FOLDER as RELEASES
 from ftassets.backends.control.releases import REPLACED
 from ftassets.backends.signer.base import Signer
+from ftassets.domain.canonical import digest_of_bytes
+from ftassets.domain.release.statement import payload_of, read_statement
+from ftassets.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ def records(control: Control, signer: Signer, seen: Seen) -> Iterator[Record]:
         yield from _statements(control, loop, seen)
     for name in control.names(KEPT_LOOPS):
         if (content := control.read(f"{KEPT_LOOPS}/{name}")) is not None:
-            yield Record(f"{KEPT_LOOPS}/{name}", digest_of_line(content), f"the loop file of {name.removesuffix('.json')} serves")
+            yield Record(f"{KEPT_LOOPS}/{name}", digest_of_bytes(content), f"the loop file of {name.removesuffix('.json')} serves")
     for known in signer.known_keys():
         if known.unreadable is None:
-            yield Record(f"keys/{known.key_id}", digest_of_line(known.key_id.encode()), f"key {known.key_id[:12]} is trusted")
+            yield Record(f"keys/{known.key_id}", digest_of_bytes(known.key_id.encode()), f"key {known.key_id[:12]} is trusted")
             if known.revoked is not None:
                 said = f"key {known.key_id[:12]} revoked: {known.revoked}"
-                yield Record(f"keys/{known.key_id}/revoked", digest_of_line(known.revoked.encode()), said)
+                yield Record(f"keys/{known.key_id}/revoked", digest_of_bytes(known.revoked.encode()), said)
 
 
 def _statements(control: Control, loop: str, seen: Seen) -> Iterator[Record]:
@@ -62,13 +63,13 @@ def _statements(control: Control, loop: str, seen: Seen) -> Iterator[Record]:
         key, name = f"{folder}/{REPLACED}/{kept}", kept.partition("-")[2]
         if key not in seen.statements and (content := control.read(key)) is not None:
             again.add(name)
-            yield Record(f"{folder}/{name}", digest_of_line(content), _statement(name, loop, content))
+            yield Record(f"{folder}/{name}", digest_of_bytes(content), _statement(name, loop, content))
             if content != control.read(f"{folder}/{name}"):  # else what replaces it is not written yet
                 seen.statements.add(key)
     for name in control.names(folder):
         key = f"{folder}/{name}"
         if name.endswith(".dsse.json") and (name in again or key not in seen.statements) and (content := control.read(key)) is not None:
-            yield Record(key, digest_of_line(content), _statement(name, loop, content))
+            yield Record(key, digest_of_bytes(content), _statement(name, loop, content))
             seen.statements.add(key)
 
 
@@ -80,20 +81,15 @@ def _lines(control: Control, key: str, seen: Seen) -> Iterator[Record]:
         with suppress(ValueError, KeyError, TypeError):
             entry = json.loads(line)
             said = f"{entry.get('loop', key.split('/')[-1].removesuffix('.jsonl'))}: {entry['action']} by {entry['by']}: {entry['reason']}"
-        yield Record(f"{key}:{number}", digest_of_line(line), said)
+        yield Record(f"{key}:{number}", digest_of_bytes(line), said)
     seen.logs[key] = (cursor, before + len(lines))
 
 
 def _statement(name: str, loop: str, content: bytes) -> str:
     version, _, kind = name.removesuffix(".dsse.json").partition(".")
     said = f"{kind or 'release'} of version {version[:12]} of {loop}"
-    with suppress(ValueError, KeyError, TypeError):
-        predicate = json.loads(b64decode(json.loads(content)["payload"]))["predicate"]
+    with suppress(InvalidInput):
+        predicate = read_statement(payload_of(content))[2]
         by, reason = predicate.get("name") or predicate.get("by"), predicate.get("reason")
         said += f" by {by}: {reason}" if by else ""
     return said
-
-
-def digest_of_line(content: bytes) -> str:
-    """SHA-256 in hex."""
-    return hashlib.sha256(content).hexdigest()

@@ -1,8 +1,6 @@
 """Signed statements: for each version of a loop its release, a person's approval, and an override."""
 
-import json
 import time
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Literal
@@ -12,8 +10,8 @@ from ftassets.backends.signer.base import SignatureInvalid, Signed, Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.release.approval import Approval, Override, approval_objections, read_approval, read_override
 from ftassets.domain.release.attestation import PREDICATE_TYPE, objections
-from ftassets.domain.release.statement import read_statement
-from ftassets.errors import FtassetsError
+from ftassets.domain.release.statement import payload_of, read_statement
+from ftassets.errors import FtassetsError, InvalidInput
 
 Kind = Literal["release", "approval", "override"]
 SUFFIXES: dict[Kind, str] = {"release": ".dsse.json", "approval": ".approval.dsse.json", "override": ".override.dsse.json"}
@@ -44,9 +42,8 @@ def adopted_versions(control: Control, loop: str) -> Iterator[str]:
 def _said(control: Control, loop: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Versions with the predicates of their releases; those that cannot be read are left out."""
     for version in _versions(control, loop, "release"):
-        with suppress(ValueError, KeyError, TypeError):
-            envelope = json.loads(control.read(_key(loop, version, "release")) or b"")
-            yield version, read_statement(b64decode(envelope["payload"]))[2]
+        with suppress(InvalidInput):
+            yield version, read_statement(payload_of(control.read(_key(loop, version, "release")) or b""))[2]
 
 
 def signed_objections(

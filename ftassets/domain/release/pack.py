@@ -4,12 +4,12 @@ The pack's manifest is a signed statement over the digests of its files that nam
 follows from the attestation alone: a release without a pack is as valid as one with it.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import digest_of_bytes
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.bills import Package, bill_objections, model_bill, software_bill
 from ftassets.domain.release.model_card import NAME as CARD
@@ -27,11 +27,6 @@ MODEL_BILL = "model.cdx.json"
 SOFTWARE_BILL = "environment.cdx.json"
 PROVENANCE = "provenance.json"
 DATASET = "dataset.croissant.json"
-
-
-def digest_of_bytes(content: bytes) -> str:
-    """SHA-256 in hex."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def pack_files(

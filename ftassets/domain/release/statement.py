@@ -1,6 +1,7 @@
 """The form of everything that is signed here: an in-toto Statement as canonical JSON."""
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,14 @@ def write_statement(kind: str, subjects: Mapping[str, str], predicate: Mapping[s
             "predicate": predicate,
         }
     )
+
+
+def payload_of(envelope: bytes) -> bytes:
+    """The bytes that a DSSE envelope says were signed, whoever signed it. Raises InvalidInput unless it is an envelope."""
+    try:
+        return b64decode(json.loads(envelope)["payload"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InvalidInput(f"not a signed envelope ({error!r})") from error
 
 
 def read_statement(payload: bytes) -> tuple[str, dict[str, str], dict[str, Any]]:

@@ -19,7 +19,7 @@ from ftassets.backends.signer.environment import KEY, EnvironmentSigner
 from ftassets.backends.signer.folder import FolderSigner
 from ftassets.backends.signer.model_signature import model_signature
 from ftassets.config.home import Home
-from ftassets.domain.release.pack import digest_of_bytes
+from ftassets.domain.canonical import digest_of_bytes
 from ftassets.testing.releases import make_version
 from ftassets_tests import ROOT
 

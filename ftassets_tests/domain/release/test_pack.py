@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from ftassets.domain.canonical import digest_of_bytes
 from ftassets.domain.release.pack import (
     ATTESTATION,
     CARD,
@@ -12,7 +13,6 @@ from ftassets.domain.release.pack import (
     MODEL_SIGNATURE,
     PROVENANCE,
     SOFTWARE_BILL,
-    digest_of_bytes,
     pack_files,
     pack_objections,
     pack_statement,
